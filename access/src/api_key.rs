@@ -1,0 +1,376 @@
+//! API keys: scoped by tenant and purpose, shown once, stored hashed, revocable. Short-lived tokens for browsers are
+//! keys that expire, and the only ones that may come in a query parameter.
+//!
+//! A secret is 256 random bits, so a plain SHA-256 is a sound way to store it: there is nothing to guess.
+
+use std::{
+    fmt,
+    path::Path,
+    str::FromStr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sotto_events::{TenantId, Timestamp};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// How long a browser's token lives.
+pub const TOKEN_LIFE_SECONDS: u64 = 300;
+/// Longest name of a key, in bytes.
+const LONGEST_NAME: usize = 100;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS api_keys (
+    id TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, purposes TEXT NOT NULL, hash BLOB NOT NULL,
+    created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER, token INTEGER NOT NULL
+) WITHOUT ROWID;
+";
+
+/// What a key may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Send calls.
+    Ingest,
+    /// Read what is kept.
+    Read,
+    /// Erase calls.
+    Erase,
+}
+
+impl Purpose {
+    const ALL: [Self; 3] = [Self::Ingest, Self::Read, Self::Erase];
+
+    /// The name in configuration, rows and the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Read => "read",
+            Self::Erase => "erase",
+        }
+    }
+}
+
+impl FromStr for Purpose {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|purpose| purpose.name() == text);
+        found.ok_or_else(|| format!("unknown purpose {text:?}; use ingest, read or erase"))
+    }
+}
+
+/// A set of purposes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purposes(Vec<Purpose>);
+
+impl Purposes {
+    pub fn new(mut purposes: Vec<Purpose>) -> Self {
+        purposes.sort_unstable();
+        purposes.dedup();
+        Self(purposes)
+    }
+
+    pub fn allow(&self, purpose: Purpose) -> bool {
+        self.0.contains(&purpose)
+    }
+}
+
+impl fmt::Display for Purposes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.0.iter().map(|purpose| purpose.name()).collect();
+        f.write_str(&names.join(","))
+    }
+}
+
+impl FromStr for Purposes {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.split(',').map(str::parse).collect::<Result<_, _>>().map(Self::new)
+    }
+}
+
+/// Who asks, once a key has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    pub tenant: TenantId,
+    pub key: String,
+    pub purposes: Purposes,
+    /// A short-lived token, not a key.
+    pub token: bool,
+}
+
+/// A key as listed: nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyInfo {
+    pub id: String,
+    pub tenant: TenantId,
+    pub name: String,
+    pub purposes: Purposes,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// The secret of a new key, shown once.
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// The text to hand over.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a key is not accepted. Says no more than this, so that nothing can be learnt by trying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    #[error("no API key; send the header Authorization: Bearer <key>")]
+    Missing,
+    #[error("the API key is unknown, revoked or expired")]
+    Unknown,
+    #[error("the API key is not allowed to do this")]
+    Purpose,
+}
+
+/// Why keys cannot be managed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    #[error("key database {0}")]
+    Open(String),
+    #[error("key database: {0}")]
+    Database(#[from] rusqlite::Error),
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
+    #[error("a key name may have at most {LONGEST_NAME} bytes")]
+    Name,
+    #[error("no key has the id {0}; list them with `sotto keys list`")]
+    NoSuchKey(String),
+}
+
+/// The store of keys. Opened by the server and, at the same time, by the command line.
+pub struct ApiKeys {
+    connection: Mutex<Connection>,
+}
+
+impl ApiKeys {
+    /// Opens or makes the file.
+    ///
+    /// # Errors
+    /// When it is not a sound database.
+    pub fn open(file: &Path) -> Result<Self, AccessError> {
+        let connect = || -> Result<Connection, rusqlite::Error> {
+            let connection = Connection::open(file)?;
+            connection.busy_timeout(Duration::from_secs(5))?;
+            connection.pragma_update(None, "journal_mode", "wal")?;
+            connection.pragma_update(None, "secure_delete", "on")?;
+            connection.execute_batch(SCHEMA)?;
+            Ok(connection)
+        };
+        let connection = connect().map_err(|error| {
+            AccessError::Open(format!("{} cannot be opened ({error}); restore it from a backup", file.display()))
+        })?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // every change is one statement, so a panic elsewhere leaves nothing half done
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub fn create(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        purposes: &Purposes,
+        now: Timestamp,
+    ) -> Result<(KeyInfo, Secret), AccessError> {
+        self.insert(tenant, name, purposes, now, None)
+    }
+
+    /// Makes a token that lives [`TOKEN_LIFE_SECONDS`].
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub fn create_token(
+        &self,
+        tenant: &TenantId,
+        purposes: &Purposes,
+        now: Timestamp,
+    ) -> Result<(KeyInfo, Secret), AccessError> {
+        // tokens are many and short: those that are over make room
+        self.lock().execute("DELETE FROM api_keys WHERE token = 1 AND expires_at <= ?1", [now.0])?;
+        self.insert(tenant, "browser token", purposes, now, Some(now.plus_seconds(TOKEN_LIFE_SECONDS)))
+    }
+
+    fn insert(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        purposes: &Purposes,
+        now: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(KeyInfo, Secret), AccessError> {
+        if name.len() > LONGEST_NAME {
+            return Err(AccessError::Name);
+        }
+        let mut random = Zeroizing::new([0_u8; 41]);
+        getrandom::fill(random.as_mut_slice()).map_err(|error| AccessError::Random(error.to_string()))?;
+        let id: String = random[..9].iter().map(|byte| format!("{byte:02x}")).collect();
+        let prefix = if expires_at.is_some() { "st" } else { "sk" };
+        let secret = Zeroizing::new(format!("{prefix}_{id}_{}", URL_SAFE_NO_PAD.encode(&random[9..])));
+        self.lock().execute(
+            "INSERT INTO api_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8)",
+            params![
+                id,
+                tenant.as_str(),
+                name,
+                purposes.to_string(),
+                hash(&secret).as_slice(),
+                now.0,
+                expires_at.map(|at| at.0),
+                expires_at.is_some()
+            ],
+        )?;
+        let info = KeyInfo {
+            id,
+            tenant: tenant.clone(),
+            name: name.to_owned(),
+            purposes: purposes.clone(),
+            created_at: now,
+            expires_at,
+            revoked_at: None,
+        };
+        Ok((info, Secret(secret)))
+    }
+
+    /// Every key, newest first; tokens are left out.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn list(&self) -> Result<Vec<KeyInfo>, AccessError> {
+        let connection = self.lock();
+        let mut statement = connection.prepare(
+            "SELECT id, tenant, name, purposes, created_at, expires_at, revoked_at FROM api_keys WHERE token = 0
+             ORDER BY created_at DESC",
+        )?;
+        let rows = statement.query_map([], |row| {
+            Ok(KeyInfo {
+                id: row.get(0)?,
+                tenant: parsed(row, 1)?,
+                name: row.get(2)?,
+                purposes: parsed(row, 3)?,
+                created_at: Timestamp(row.get(4)?),
+                expires_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
+                revoked_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Makes a key useless from now on.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub fn revoke(&self, id: &str, now: Timestamp) -> Result<(), AccessError> {
+        let changed =
+            self.lock().execute("UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1", params![id, now.0])?;
+        if changed == 0 { Err(AccessError::NoSuchKey(id.to_owned())) } else { Ok(()) }
+    }
+
+    /// Checks a secret for a purpose.
+    ///
+    /// # Errors
+    /// [`Denied`], saying as little as possible. A store that cannot be read denies.
+    pub fn authenticate(&self, secret: &str, purpose: Purpose, now: Timestamp) -> Result<Principal, Denied> {
+        let id = secret.split('_').nth(1).ok_or(Denied::Unknown)?;
+        let (principal, stored) = self.lookup(id, now).ok().flatten().ok_or(Denied::Unknown)?;
+        if !bool::from(hash(secret).as_slice().ct_eq(&stored)) {
+            return Err(Denied::Unknown);
+        }
+        if principal.purposes.allow(purpose) { Ok(principal) } else { Err(Denied::Purpose) }
+    }
+
+    fn lookup(&self, id: &str, now: Timestamp) -> Result<Option<(Principal, Vec<u8>)>, rusqlite::Error> {
+        self.lock()
+            .prepare_cached(
+                "SELECT tenant, purposes, token, hash FROM api_keys
+                 WHERE id = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)",
+            )?
+            .query_row(params![id, now.0], |row| {
+                let (tenant, purposes) = (parsed(row, 0)?, parsed(row, 1)?);
+                Ok((Principal { tenant, key: id.to_owned(), purposes, token: row.get(2)? }, row.get(3)?))
+            })
+            .optional()
+    }
+}
+
+fn parsed<T: FromStr>(row: &Row<'_>, index: usize) -> rusqlite::Result<T> {
+    row.get::<_, String>(index)?.parse().map_err(|_| {
+        rusqlite::Error::InvalidColumnType(index, "not what was stored".to_owned(), rusqlite::types::Type::Text)
+    })
+}
+
+fn hash(secret: &str) -> Vec<u8> {
+    Sha256::digest(secret.as_bytes()).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, ApiKeys) {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = ApiKeys::open(&folder.path().join("access.db")).unwrap();
+        (folder, keys)
+    }
+
+    fn tenant() -> TenantId {
+        "acme".parse().unwrap()
+    }
+
+    #[test]
+    fn mr4_a_key_is_scoped_shown_once_stored_hashed_and_revocable() {
+        let (folder, keys) = store();
+        let purposes = "ingest".parse().unwrap();
+        let (info, secret) = keys.create(&tenant(), "pbx", &purposes, Timestamp(5)).unwrap();
+        let secret = secret.reveal();
+        let principal = keys.authenticate(secret, Purpose::Ingest, Timestamp(6)).unwrap();
+        assert_eq!((principal.tenant, principal.token), (tenant(), false));
+        assert_eq!(keys.authenticate(secret, Purpose::Read, Timestamp(6)), Err(Denied::Purpose));
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            assert!(!bytes.windows(20).any(|window| window == &secret.as_bytes()[secret.len() - 20..]));
+        }
+        keys.revoke(&info.id, Timestamp(7)).unwrap();
+        assert_eq!(keys.authenticate(secret, Purpose::Ingest, Timestamp(8)), Err(Denied::Unknown));
+    }
+
+    #[test]
+    fn deny_by_default() {
+        let (_folder, keys) = store();
+        let (_, secret) = keys.create(&tenant(), "a", &"read".parse().unwrap(), Timestamp(0)).unwrap();
+        let mut changed = secret.reveal().to_owned();
+        changed.pop();
+        for wrong in ["", "x", "sk__", "sk_00_00", &changed] {
+            assert_eq!(keys.authenticate(wrong, Purpose::Read, Timestamp(1)), Err(Denied::Unknown), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_dies_by_itself() {
+        let (_folder, keys) = store();
+        let (_, secret) = keys.create_token(&tenant(), &"read".parse().unwrap(), Timestamp(0)).unwrap();
+        let end = Timestamp(0).plus_seconds(TOKEN_LIFE_SECONDS);
+        assert!(keys.authenticate(secret.reveal(), Purpose::Read, Timestamp(end.0 - 1)).unwrap().token);
+        assert_eq!(keys.authenticate(secret.reveal(), Purpose::Read, end), Err(Denied::Unknown));
+    }
+}

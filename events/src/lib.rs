@@ -1,0 +1,18 @@
+//! The vocabulary every room of Sotto shares: identifiers, media time, audio formats, utterances and call events.
+//! Plain data: no I/O, no async, no cryptography.
+
+mod audio;
+mod call;
+mod clock;
+mod ids;
+mod input;
+mod media;
+mod utterance;
+
+pub use audio::{AudioFormat, ChannelRole, Encoding, FormatError, MAX_CHANNELS, SAMPLE_RATES};
+pub use call::{CallEvent, EndReason, EventBody, RetentionClass, SafePoint, StartedCall};
+pub use clock::{Clock, Timestamp};
+pub use ids::{CallId, IdError, TenantId};
+pub use input::{Audio, CallInput, Finish};
+pub use media::MediaTime;
+pub use utterance::{Final, Partial, Word};

@@ -1,0 +1,486 @@
+//! One call: a task that owns its channels, asks the engine for voice and words, and puts what comes of it in one
+//! order.
+//!
+//! **Order.** An event is decided at a media time on one channel. Events leave in the order of those times (ties by
+//! channel), once no other channel can decide anything earlier any more; so `seq` depends on the sound alone.
+
+use std::{
+    collections::BTreeMap,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use sotto_events::{Audio, AudioFormat, CallEvent, CallInput, EventBody, Final, Finish, MediaTime, Partial, SafePoint};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    SPEECH_RATE,
+    channel::{Channel, Outcome, Speaking, Utterance},
+    engine::{Engine, EngineError, Heard, Purpose, Request},
+    settings::PipelineSettings,
+    transcript::{COMMIT_GRID, Rolling, words},
+    vad::VadLane,
+};
+
+/// Finals a call may have under way before it takes in no more audio.
+const MAX_PENDING: usize = 8;
+/// Commits stop at this share of the longest utterance: a cut falls behind it, so it never takes back a commit.
+const COMMIT_SHARE: f64 = 0.7;
+const FINAL_DEADLINE: Duration = Duration::from_millis(300);
+const PARTIAL_DEADLINE: Duration = Duration::from_millis(500);
+/// A partial that comes this many intervals after the last one counts as degraded.
+const STRETCHED: f64 = 1.6;
+
+/// What a call gives.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CallOutput {
+    Partial(Partial),
+    /// Events to be made durable, in order, with where each channel can be taken up again after them. May hold no
+    /// event: then only the safe points have moved.
+    Record { events: Vec<CallEvent>, safe: Vec<SafePoint> },
+}
+
+/// Where a call begins or goes on.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Resume {
+    /// Last `seq` that is durable; 0 for a new call.
+    pub seq: u64,
+    /// One for each channel; empty for a new call.
+    pub safe: Vec<SafePoint>,
+}
+
+/// Something decided that waits for its text or its turn.
+#[derive(Debug)]
+struct Pending {
+    event: Option<EventBody>,
+    safe: Option<SafePoint>,
+    ready: bool,
+}
+
+type Key = (MediaTime, u8, u64);
+
+struct InFlight {
+    purpose: Purpose,
+    /// 16 kHz samples of the window.
+    length: usize,
+    since: Instant,
+    degraded: bool,
+    answer: oneshot::Receiver<Result<Heard, EngineError>>,
+}
+
+struct Slot {
+    channel: Channel,
+    rolling: Rolling,
+    in_flight: Option<InFlight>,
+    /// Window of the last partial asked for, in samples of the utterance.
+    last_window: usize,
+}
+
+type FinalFuture = Pin<Box<dyn Future<Output = (Key, Result<Option<Final>, EngineError>)> + Send>>;
+
+/// The task. Make it, then [`run`](Self::run) it.
+pub struct CallTask {
+    engine: Engine,
+    settings: PipelineSettings,
+    rate: u32,
+    slots: Vec<Slot>,
+    lanes: Vec<VadLane>,
+    finals: Vec<FinalFuture>,
+    pending: BTreeMap<Key, Pending>,
+    next_item: u64,
+    seq: u64,
+    safe: Vec<SafePoint>,
+    busy: watch::Sender<bool>,
+}
+
+impl CallTask {
+    /// A call with `format` that goes on from `resume`.
+    ///
+    /// # Errors
+    /// When the rate cannot be resampled.
+    pub fn new(
+        engine: Engine,
+        settings: PipelineSettings,
+        format: &AudioFormat,
+        resume: Resume,
+    ) -> Result<Self, rubato::ResamplerConstructionError> {
+        let mut safe = resume.safe;
+        safe.resize(format.channels.len(), SafePoint::default());
+        let slots = safe
+            .iter()
+            .map(|&safe| {
+                let channel = Channel::new(format.rate, &settings.endpoint, safe)?;
+                Ok(Slot { channel, rolling: Rolling::default(), in_flight: None, last_window: 0 })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            engine,
+            settings,
+            rate: format.rate,
+            lanes: Vec::new(),
+            slots,
+            finals: Vec::new(),
+            pending: BTreeMap::new(),
+            next_item: 0,
+            seq: resume.seq,
+            safe,
+            busy: watch::Sender::new(false),
+        })
+    }
+
+    /// True while someone speaks or a final is under way.
+    pub fn busy(&self) -> watch::Receiver<bool> {
+        self.busy.subscribe()
+    }
+
+    /// Runs until a finish, or until either end is dropped, which leaves everything not yet given out undone.
+    ///
+    /// # Errors
+    /// When the engine has stopped or cannot judge voice: nothing more was acknowledged, so the call can be resumed.
+    pub async fn run(
+        mut self,
+        first: Option<EventBody>,
+        mut inputs: mpsc::Receiver<CallInput>,
+        outputs: mpsc::Sender<CallOutput>,
+    ) -> Result<(), EngineError> {
+        if let Some(event) = first {
+            self.add((MediaTime::ZERO, 0), Some(event), None, true);
+            self.emit(&outputs, true).await;
+        }
+        loop {
+            let room = self.finals.len() < MAX_PENDING;
+            tokio::select! {
+                biased;
+                (index, heard) = rolling_heard(&mut self.slots) => self.rolling(index, heard, &outputs).await,
+                (key, made) = final_made(&mut self.finals) => self.settle(key, made)?,
+                input = inputs.recv(), if room => match input {
+                    None => return Ok(()),
+                    Some(CallInput::Finish(finish)) => return self.finish(finish, &outputs).await,
+                    Some(CallInput::Audio(audio)) => self.hear(&audio).await?,
+                    Some(CallInput::Gap { channel, position, samples }) => self.gap(channel, position, samples).await?,
+                },
+            }
+            if outputs.is_closed() {
+                return Ok(());
+            }
+            self.emit(&outputs, false).await;
+            let busy = !self.finals.is_empty() || self.slots.iter().any(|slot| slot.channel.speaking().is_some());
+            self.busy.send_if_modified(|old| std::mem::replace(old, busy) != busy);
+        }
+    }
+
+    async fn hear(&mut self, audio: &Audio) -> Result<(), EngineError> {
+        let Some(slot) = self.slots.get_mut(usize::from(audio.channel)) else { return Ok(()) };
+        slot.channel.push(audio.position, &audio.samples);
+        let seconds = audio.samples.len() as f64 / f64::from(self.rate);
+        self.engine.metrics().audio_seconds.inc_by(seconds);
+        self.advance().await
+    }
+
+    async fn gap(&mut self, channel: u8, position: u64, samples: u64) -> Result<(), EngineError> {
+        let start = MediaTime::of_sample(position, self.rate);
+        let end = MediaTime::of_sample(position + samples, self.rate);
+        let at = self.slots.get(usize::from(channel)).map_or(start, |slot| slot.channel.watermark().max(start));
+        self.add((at, channel), Some(EventBody::Gap { channel, start, end }), None, true);
+        let second = u64::from(self.rate);
+        for from in (position..position + samples).step_by(self.rate as usize) {
+            let count = second.min(position + samples - from) as usize;
+            self.hear(&Audio { channel, position: from, samples: vec![0; count] }).await?;
+        }
+        Ok(())
+    }
+
+    /// Judges every whole frame that has come, and acts on what is decided.
+    async fn advance(&mut self) -> Result<(), EngineError> {
+        loop {
+            let mut lanes = std::mem::take(&mut self.lanes);
+            lanes.resize_with(self.slots.len(), VadLane::default);
+            let mut waiting = Vec::new();
+            for (slot, mut lane) in self.slots.iter_mut().zip(lanes) {
+                if slot.channel.fill(&mut lane) { waiting.push(true) } else { waiting.push(false) }
+                self.lanes.push(lane);
+            }
+            if !waiting.contains(&true) {
+                for (slot, lane) in self.slots.iter_mut().zip(&mut self.lanes) {
+                    slot.channel.judge(lane);
+                }
+                return Ok(());
+            }
+            let lanes = std::mem::take(&mut self.lanes);
+            self.lanes = self.engine.voice(lanes).await?;
+            for index in 0..self.slots.len() {
+                let outcome = self.slots[index].channel.judge(&mut self.lanes[index]);
+                match outcome {
+                    Some(outcome) => self.decided(index, outcome),
+                    None => self.roll(index),
+                }
+            }
+        }
+    }
+
+    fn decided(&mut self, index: usize, outcome: Outcome) {
+        let key = (outcome.safe.decided_at, index as u8);
+        let slot = &mut self.slots[index];
+        let (rolling, in_flight) = (std::mem::take(&mut slot.rolling), slot.in_flight.take());
+        slot.last_window = 0;
+        let Some(utterance) = outcome.utterance else {
+            self.add(key, None, Some(outcome.safe), true);
+            return;
+        };
+        let metrics = self.engine.metrics();
+        metrics.utterances.inc();
+        metrics.speech_seconds.inc_by(utterance.audio.len() as f64 / f64::from(SPEECH_RATE));
+        let key = self.add(key, None, Some(outcome.safe), false);
+        let commit = in_flight.filter(|job| job.purpose == Purpose::Commit);
+        let limit = self.commit_limit();
+        let made = finalise(self.engine.clone(), index as u8, utterance, rolling, commit, limit);
+        self.finals.push(Box::pin(async move { (key, made.await) }));
+    }
+
+    /// Samples of an utterance beyond which nothing is committed; without partials nothing needs to be.
+    fn commit_limit(&self) -> usize {
+        if !self.settings.partials.enabled {
+            return 0;
+        }
+        (self.settings.endpoint.max_length * COMMIT_SHARE * f64::from(SPEECH_RATE)) as usize
+    }
+
+    /// Asks for the next rolling hypothesis of the utterance being spoken, when one is due.
+    fn roll(&mut self, index: usize) {
+        let limit = self.commit_limit();
+        let slot = &mut self.slots[index];
+        let Some(speaking) = slot.channel.speaking() else { return };
+        if slot.in_flight.is_some() || !self.settings.partials.enabled {
+            return;
+        }
+        let commit = next_commit(&slot.rolling, speaking.voiced_end - speaking.start, limit);
+        let interval = (self.settings.partials.interval * f64::from(SPEECH_RATE)) as usize;
+        let window = speaking.now - speaking.start;
+        let fresh = speaking.voiced_end - speaking.start > slot.last_window;
+        let purpose = match commit {
+            Some(_) => Purpose::Commit,
+            None if fresh && window >= slot.last_window + interval => Purpose::Partial,
+            None => return,
+        };
+        let length = commit.unwrap_or(window);
+        let degraded =
+            slot.last_window > 0 && (window - slot.last_window.min(window)) as f64 > STRETCHED * interval as f64;
+        let request = Request {
+            purpose,
+            audio: slot.channel.sound(speaking.start..speaking.start + length).to_vec(),
+            prefix: slot.rolling.committed.clone(),
+            draft: slot.rolling.draft(),
+            deadline: Instant::now() + PARTIAL_DEADLINE,
+        };
+        // refused or stopped: the next audio asks again
+        if let Ok(answer) = self.engine.transcribe(request) {
+            slot.last_window = window;
+            slot.in_flight = Some(InFlight { purpose, length, since: Instant::now(), degraded, answer });
+        }
+    }
+
+    async fn rolling(
+        &mut self,
+        index: usize,
+        (job, heard): (InFlight, Result<Heard, EngineError>),
+        outputs: &mpsc::Sender<CallOutput>,
+    ) {
+        let slot = &mut self.slots[index];
+        // a failed partial is counted by the engine and the next one asks again
+        let Ok(heard) = heard else { return };
+        match job.purpose {
+            Purpose::Commit => slot.rolling.commit(&heard),
+            _ => slot.rolling.heard(&heard),
+        }
+        let Some(Speaking { number, start, .. }) = slot.channel.speaking() else { return };
+        slot.rolling.revisions += 1;
+        let metrics = self.engine.metrics();
+        metrics.partial_latency.observe(job.since.elapsed().as_secs_f64());
+        metrics.events.with_label_values(&["partial"]).inc();
+        let partial = Partial {
+            channel: index as u8,
+            utterance: number,
+            revision: slot.rolling.revisions,
+            start: slot.channel.media(start),
+            end: slot.channel.media(start + job.length),
+            stable: heard.stable,
+            tail: heard.tail,
+            degraded: job.degraded,
+        };
+        // nobody listening any more is noticed by the loop
+        drop(outputs.send(CallOutput::Partial(partial)).await);
+    }
+
+    fn settle(&mut self, key: Key, made: Result<Option<Final>, EngineError>) -> Result<(), EngineError> {
+        let event = match made {
+            Ok(made) => made.map(EventBody::Final),
+            Err(EngineError::Stopped) => return Err(EngineError::Stopped),
+            // the sound was heard but cannot be written down: say so instead of keeping silent
+            Err(error) => {
+                tracing::error!(%error, "an utterance could not be recognised");
+                self.unheard(key)
+            }
+        };
+        if let Some(pending) = self.pending.get_mut(&key) {
+            pending.event = event;
+            pending.ready = true;
+        }
+        Ok(())
+    }
+
+    fn unheard(&self, key: Key) -> Option<EventBody> {
+        let safe = self.pending.get(&key)?.safe?;
+        let before = self.safe.get(usize::from(key.1))?;
+        Some(EventBody::Gap {
+            channel: key.1,
+            start: MediaTime::of_sample(before.position, self.rate),
+            end: MediaTime::of_sample(safe.position, self.rate),
+        })
+    }
+
+    fn add(&mut self, at: (MediaTime, u8), event: Option<EventBody>, safe: Option<SafePoint>, ready: bool) -> Key {
+        let key = (at.0, at.1, self.next_item);
+        self.next_item += 1;
+        self.pending.insert(key, Pending { event, safe, ready });
+        key
+    }
+
+    /// Gives out what is ready and whose turn has come.
+    async fn emit(&mut self, outputs: &mpsc::Sender<CallOutput>, all: bool) {
+        let mut events = Vec::new();
+        let mut moved = false;
+        while let Some((&key, pending)) = self.pending.first_key_value() {
+            if !pending.ready || !(all || self.is_turn(key)) {
+                break;
+            }
+            let Some(pending) = self.pending.remove(&key) else { break };
+            if let Some(safe) = pending.safe {
+                self.safe[usize::from(key.1)] = safe;
+                moved = true;
+            }
+            if let Some(body) = pending.event {
+                self.seq += 1;
+                self.engine.metrics().events.with_label_values(&[body.kind()]).inc();
+                events.push(CallEvent { seq: self.seq, body });
+            }
+        }
+        if moved || !events.is_empty() {
+            let record = CallOutput::Record { events, safe: self.safe.clone() };
+            drop(outputs.send(record).await);
+        }
+    }
+
+    fn is_turn(&self, (time, channel, _): Key) -> bool {
+        self.slots.iter().enumerate().all(|(other, slot)| {
+            let watermark = slot.channel.watermark();
+            other == usize::from(channel) || watermark > time || (watermark == time && other > usize::from(channel))
+        })
+    }
+
+    async fn finish(mut self, finish: Finish, outputs: &mpsc::Sender<CallOutput>) -> Result<(), EngineError> {
+        if let Finish::End(_) = finish {
+            for slot in &mut self.slots {
+                slot.channel.end_of_audio();
+            }
+            self.advance().await?;
+            for index in 0..self.slots.len() {
+                if let Some(outcome) = self.slots[index].channel.finish() {
+                    self.decided(index, outcome);
+                }
+            }
+        }
+        while !self.finals.is_empty() {
+            let (key, made) = final_made(&mut self.finals).await;
+            self.settle(key, made)?;
+            self.emit(outputs, false).await;
+        }
+        if let Finish::End(reason) = finish {
+            let duration = self.slots.iter().map(|slot| slot.channel.end()).max().unwrap_or(0);
+            let duration = MediaTime::of_sample(duration, self.rate);
+            self.add((MediaTime::from_micros(u64::MAX), u8::MAX), Some(EventBody::Ended { reason, duration }), None, true);
+            self.emit(outputs, true).await;
+        }
+        Ok(())
+    }
+}
+
+/// Length of the window of the next commit, when that much has been spoken.
+fn next_commit(rolling: &Rolling, voiced: usize, limit: usize) -> Option<usize> {
+    let due = (rolling.commits + 1) * COMMIT_GRID;
+    (due <= voiced.min(limit)).then_some(due)
+}
+
+/// Makes the commits that are still missing, in order, then the final.
+async fn finalise(
+    engine: Engine,
+    channel: u8,
+    utterance: Utterance,
+    mut rolling: Rolling,
+    in_flight: Option<InFlight>,
+    limit: usize,
+) -> Result<Option<Final>, EngineError> {
+    let since = Instant::now();
+    if let Some(job) = in_flight {
+        rolling.commit(&job.answer.await.unwrap_or(Err(EngineError::Stopped))?);
+    }
+    let ask = |purpose, length: usize, rolling: &Rolling| {
+        let audio = utterance.audio[..length].to_vec();
+        let prefix = rolling.committed.clone();
+        engine.transcribe(Request { purpose, audio, prefix, draft: Vec::new(), deadline: since + FINAL_DEADLINE })
+    };
+    while let Some(length) = next_commit(&rolling, utterance.voiced_length, limit.min(utterance.audio.len())) {
+        let heard = ask(Purpose::Commit, length, &rolling)?.await.unwrap_or(Err(EngineError::Stopped))?;
+        rolling.commit(&heard);
+    }
+    let heard = ask(Purpose::Final, utterance.audio.len(), &rolling)?.await.unwrap_or(Err(EngineError::Stopped))?;
+    let metrics = engine.metrics();
+    let took = since.elapsed().as_secs_f64();
+    metrics.final_latency.observe(took);
+    metrics.real_time_factor.observe(took / (utterance.audio.len() as f64 / f64::from(SPEECH_RATE)));
+    let text = heard.text();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Final {
+        channel,
+        utterance: utterance.number,
+        start: utterance.start,
+        end: utterance.end,
+        words: words(&text, utterance.start, utterance.end, &utterance.voiced),
+        text,
+        confidence: heard.confidence,
+        model: engine.version().to_owned(),
+    }))
+}
+
+/// The next rolling hypothesis of any channel; waits for ever when none is under way.
+async fn rolling_heard(slots: &mut [Slot]) -> (usize, (InFlight, Result<Heard, EngineError>)) {
+    poll_fn(|context| {
+        for (index, slot) in slots.iter_mut().enumerate() {
+            let Some(job) = &mut slot.in_flight else { continue };
+            if let Poll::Ready(heard) = Pin::new(&mut job.answer).poll(context) {
+                if let Some(job) = slot.in_flight.take() {
+                    return Poll::Ready((index, (job, heard.unwrap_or(Err(EngineError::Stopped)))));
+                }
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// The next final that is made; waits for ever when none is under way.
+async fn final_made(finals: &mut Vec<FinalFuture>) -> (Key, Result<Option<Final>, EngineError>) {
+    poll_fn(|context| {
+        for index in 0..finals.len() {
+            if let Poll::Ready(made) = finals[index].as_mut().poll(context) {
+                drop(finals.swap_remove(index));
+                return Poll::Ready(made);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,294 @@
+//! One channel of a call: samples in, utterances out. Owns the resampler, the voice activity state and the endpointer,
+//! and starts all three afresh at every safe point, from the samples it still holds.
+
+use sotto_events::{MediaTime, SafePoint};
+
+use crate::{
+    SPEECH_RATE,
+    endpoint::{Decision, Endpointer},
+    resample::Resampler,
+    settings::EndpointSettings,
+    vad::{FRAME, VadLane, VadState},
+};
+
+/// Most frames judged in one go: a decision may make the rest worthless.
+const FRAMES_AT_ONCE: usize = 4;
+
+/// A stretch of speech, complete.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Utterance {
+    /// Number on this channel, from 1.
+    pub number: u64,
+    pub start: MediaTime,
+    pub end: MediaTime,
+    /// The sound, 16 kHz.
+    pub audio: Vec<f32>,
+    /// Samples up to the end of the last voiced frame that was noticed; may lie behind the end when it was cut.
+    pub voiced_length: usize,
+    /// Which parts of `audio` are voiced: one flag a 32 ms frame.
+    pub voiced: Vec<bool>,
+}
+
+/// Something that happened on the channel, in media order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The utterance, or nothing for a quiet point.
+    pub utterance: Option<Utterance>,
+    /// Where the channel can be taken up again once this is durable.
+    pub safe: SafePoint,
+}
+
+/// The utterance that is being spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speaking {
+    /// Number the utterance will have.
+    pub number: u64,
+    /// First sample since the last safe point, at 16 kHz.
+    pub start: usize,
+    /// Samples judged so far, counted likewise.
+    pub now: usize,
+    /// End of the last voiced frame, counted likewise.
+    pub voiced_end: usize,
+}
+
+/// The state of one channel.
+pub struct Channel {
+    rate: u32,
+    resampler: Resampler,
+    endpointer: Endpointer,
+    release: f32,
+    safe: SafePoint,
+    /// Samples since the safe point, at the call's rate.
+    input: Vec<i16>,
+    /// The same at 16 kHz, as far as resampled.
+    audio: Vec<f32>,
+    vad: VadState,
+    probabilities: Vec<f32>,
+    /// Highest media time judged so far; never goes back, though a restart does.
+    watermark: MediaTime,
+    finished: bool,
+}
+
+impl Channel {
+    /// A channel at `rate` samples a second that goes on from `safe`.
+    ///
+    /// # Errors
+    /// When the rate cannot be resampled.
+    pub fn new(
+        rate: u32,
+        settings: &EndpointSettings,
+        safe: SafePoint,
+    ) -> Result<Self, rubato::ResamplerConstructionError> {
+        Ok(Self {
+            rate,
+            resampler: Resampler::new(rate)?,
+            endpointer: Endpointer::new(settings),
+            release: settings.release,
+            safe,
+            input: Vec::new(),
+            audio: Vec::new(),
+            vad: VadState::default(),
+            probabilities: Vec::new(),
+            watermark: safe.decided_at.max(MediaTime::of_sample(safe.position, rate)),
+            finished: false,
+        })
+    }
+
+    /// Where the next sample belongs, counted from the start of the call at its own rate.
+    pub fn end(&self) -> u64 {
+        self.safe.position + self.input.len() as u64
+    }
+
+    /// No later event of this channel can be decided before this.
+    pub fn watermark(&self) -> MediaTime {
+        if self.finished { MediaTime::from_micros(u64::MAX) } else { self.watermark }
+    }
+
+    /// Takes in samples that begin at `position`; what lies before the channel's end is known already and dropped.
+    /// A hole before `position` must have been filled by the caller.
+    pub fn push(&mut self, position: u64, samples: &[i16]) {
+        let known = self.end().saturating_sub(position) as usize;
+        let fresh = samples.get(known..).unwrap_or_default();
+        self.input.extend_from_slice(fresh);
+        self.resampler.push(fresh, &mut self.audio);
+    }
+
+    /// The audio has ended: the resampler gives up what it holds.
+    pub fn end_of_audio(&mut self) {
+        self.resampler.flush(&mut self.audio);
+        let length = (self.input.len() as u128 * u128::from(SPEECH_RATE)).div_ceil(u128::from(self.rate)) as usize;
+        self.audio.truncate(length);
+    }
+
+    /// Fills `lane` with the frames that wait to be judged. False when there is no whole frame.
+    pub fn fill(&mut self, lane: &mut VadLane) -> bool {
+        let from = self.probabilities.len() * FRAME;
+        let frames = ((self.audio.len() - from) / FRAME).min(FRAMES_AT_ONCE);
+        lane.audio.clear();
+        lane.probabilities.clear();
+        lane.audio.extend_from_slice(&self.audio[from..from + frames * FRAME]);
+        std::mem::swap(&mut lane.state, &mut self.vad);
+        frames > 0
+    }
+
+    /// Takes the judged frames back and says what they decided; at most one thing, since a decision starts the
+    /// channel afresh.
+    pub fn judge(&mut self, lane: &mut VadLane) -> Option<Outcome> {
+        std::mem::swap(&mut lane.state, &mut self.vad);
+        for &probability in &lane.probabilities {
+            self.probabilities.push(probability);
+            let decision = self.endpointer.step(probability, &self.audio);
+            let now = self.media(self.endpointer.position());
+            self.watermark = self.watermark.max(now);
+            if let Some(decision) = decision {
+                return Some(self.settle(decision));
+            }
+        }
+        None
+    }
+
+    /// Ends the channel: what was being spoken becomes an utterance. Call when no whole frame is left.
+    pub fn finish(&mut self) -> Option<Outcome> {
+        self.finished = true;
+        self.watermark = self.watermark.max(MediaTime::of_sample(self.end(), self.rate));
+        let decision = self.endpointer.finish(self.audio.len())?;
+        Some(self.settle(decision))
+    }
+
+    /// The utterance that is being spoken, if one is.
+    pub fn speaking(&self) -> Option<Speaking> {
+        Some(Speaking {
+            number: self.safe.utterances + 1,
+            start: self.endpointer.speaking_since()?,
+            now: self.endpointer.position(),
+            voiced_end: self.endpointer.voiced_end()?,
+        })
+    }
+
+    /// Sound since the last safe point, 16 kHz.
+    pub fn sound(&self, range: std::ops::Range<usize>) -> &[f32] {
+        self.audio.get(range).unwrap_or_default()
+    }
+
+    /// Media time of a 16 kHz sample since the last safe point.
+    pub fn media(&self, sample: usize) -> MediaTime {
+        MediaTime::of_sample(self.position(sample), self.rate)
+    }
+
+    fn position(&self, sample: usize) -> u64 {
+        self.safe.position + sample as u64 * u64::from(self.rate) / u64::from(SPEECH_RATE)
+    }
+
+    fn settle(&mut self, decision: Decision) -> Outcome {
+        let (utterance, restart) = match decision {
+            Decision::Quiet { restart } => (None, restart),
+            Decision::Utterance { start, voiced_end, end, restart } => {
+                let end = end.min(self.audio.len());
+                let utterance = Utterance {
+                    number: self.safe.utterances + 1,
+                    start: self.media(start),
+                    end: self.media(end),
+                    audio: self.audio[start..end].to_vec(),
+                    voiced_length: voiced_end - start,
+                    voiced: self.voiced(start, end),
+                };
+                (Some(utterance), restart)
+            }
+        };
+        let position = self.position(restart).min(self.end());
+        let safe = SafePoint {
+            position,
+            decided_at: self.watermark,
+            utterances: self.safe.utterances + u64::from(utterance.is_some()),
+        };
+        self.restart(safe);
+        Outcome { utterance, safe }
+    }
+
+    fn voiced(&self, start: usize, end: usize) -> Vec<bool> {
+        (start..end)
+            .step_by(FRAME)
+            .map(|at| self.probabilities.get(at / FRAME).is_some_and(|&p| p >= self.release))
+            .collect()
+    }
+
+    fn restart(&mut self, safe: SafePoint) {
+        let spent = (safe.position - self.safe.position) as usize;
+        self.input.drain(..spent);
+        self.safe = safe;
+        self.endpointer.restart();
+        self.probabilities.clear();
+        self.vad = VadState::default();
+        self.audio.clear();
+        self.resampler.reset();
+        self.resampler.push(&self.input, &mut self.audio);
+        if self.finished {
+            self.resampler.flush(&mut self.audio);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stands in for the voice model: a frame is voiced when it is loud. Keeps no state, like a model just started.
+    fn judge_by_loudness(lane: &mut VadLane) {
+        let voiced = |frame: &[f32]| if frame.iter().any(|s| s.abs() > 0.1) { 0.9 } else { 0.02 };
+        lane.probabilities = lane.audio.chunks(FRAME).map(voiced).collect();
+    }
+
+    fn drive(channel: &mut Channel, outcomes: &mut Vec<Outcome>) {
+        let mut lane = VadLane::default();
+        while channel.fill(&mut lane) {
+            judge_by_loudness(&mut lane);
+            outcomes.extend(channel.judge(&mut lane));
+        }
+        // give the state back that an empty fill took
+        channel.judge(&mut lane);
+    }
+
+    /// Bursts of noise with silence between them, 8 kHz.
+    fn call() -> Vec<i16> {
+        let mut samples = vec![0; 8_000];
+        for (burst, pause) in [(1.0, 1.0), (2.5, 0.3), (0.8, 7.0), (12.0, 1.5)] {
+            samples.extend((0..(burst * 8000.0) as usize).map(|i| if i % 3 == 0 { 9_000 } else { -5_000 }));
+            samples.extend(std::iter::repeat_n(0, (pause * 8000.0) as usize));
+        }
+        samples
+    }
+
+    fn whole(samples: &[i16], from: SafePoint, frame: usize) -> Vec<Outcome> {
+        let mut channel = Channel::new(8_000, &EndpointSettings::default(), from).unwrap();
+        let mut outcomes = Vec::new();
+        let mut position = from.position;
+        for chunk in samples[from.position as usize..].chunks(frame) {
+            channel.push(position, chunk);
+            position += chunk.len() as u64;
+            drive(&mut channel, &mut outcomes);
+        }
+        channel.end_of_audio();
+        drive(&mut channel, &mut outcomes);
+        outcomes.extend(channel.finish());
+        outcomes
+    }
+
+    #[test]
+    fn frame_sizes_change_nothing() {
+        let samples = call();
+        let reference = whole(&samples, SafePoint::default(), 160);
+        assert!(reference.iter().filter(|o| o.utterance.is_some()).count() >= 4, "{}", reference.len());
+        for frame in [1_000, 77, 8_000 * 30] {
+            assert_eq!(whole(&samples, SafePoint::default(), frame), reference, "frames of {frame}");
+        }
+    }
+
+    #[test]
+    fn taken_up_from_any_safe_point_the_rest_is_the_same() {
+        let samples = call();
+        let reference = whole(&samples, SafePoint::default(), 160);
+        for (i, outcome) in reference.iter().enumerate() {
+            assert_eq!(whole(&samples, outcome.safe, 320), reference[i + 1..], "after outcome {i}");
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! The speech work of all calls, on a fixed number of threads of its own, so that it never blocks a socket.
+//!
+//! Order of service: voice activity (cheap, everything waits for it), then finals, then partials; among equals the
+//! earliest deadline first. A thread takes everything of one kind that fits a batch.
+//!
+//! **Bounds.** A channel has at most one voice request and one partial under way, and a call only so many finals, so
+//! those queues are bounded by the number of calls; beyond `max_partials` a partial is refused and its cadence stretches.
+
+use std::{
+    cmp::Ordering,
+    collections::BinaryHeap,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    metrics::PipelineMetrics,
+    models::{ModelError, Models},
+    recogniser::{Job, SpeechModel},
+    vad::{Vad, VadLane},
+};
+
+/// Most channels in one voice activity batch.
+const VAD_BATCH: usize = 32;
+
+/// How the engine runs.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Threads, each with its own copy of the models.
+    pub threads: usize,
+    /// Partials that may wait before more are refused.
+    pub max_partials: usize,
+}
+
+/// What kind of hypothesis is wanted. Finals and commits are exact: they depend on the sound alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Partial,
+    Commit,
+    Final,
+}
+
+impl Purpose {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Partial => "partial",
+            Self::Commit => "commit",
+            Self::Final => "final",
+        }
+    }
+}
+
+/// A window of speech to write down.
+#[derive(Debug)]
+pub struct Request {
+    pub purpose: Purpose,
+    pub audio: Vec<f32>,
+    /// Tokens the hypothesis must begin with; they end with a whole word.
+    pub prefix: Vec<u32>,
+    /// The previous hypothesis after the prefix.
+    pub draft: Vec<u32>,
+    pub deadline: Instant,
+}
+
+/// What was heard.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Heard {
+    pub tokens: Vec<u32>,
+    /// Text of the prefix.
+    pub stable: String,
+    /// Text after the prefix.
+    pub tail: String,
+    pub confidence: f32,
+    /// For each token, whether a word begins with it.
+    pub begins_word: Vec<bool>,
+}
+
+impl Heard {
+    /// The largest number of first tokens, at most `limit`, that ends where a word ends.
+    pub fn whole_words(&self, limit: usize) -> usize {
+        (1..=limit).rev().find(|&count| self.begins_word.get(count) == Some(&true)).unwrap_or(0)
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> String {
+        match (self.stable.is_empty(), self.tail.is_empty()) {
+            (true, _) => self.tail.clone(),
+            (_, true) => self.stable.clone(),
+            _ => format!("{} {}", self.stable, self.tail),
+        }
+    }
+}
+
+/// Why there is no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    #[error("too many partials are waiting")]
+    Overloaded,
+    #[error("the speech engine has stopped")]
+    Stopped,
+    #[error("{0}")]
+    Model(String),
+}
+
+type Reply<T> = oneshot::Sender<Result<T, EngineError>>;
+
+struct VadRequest {
+    lanes: Vec<VadLane>,
+    since: Instant,
+    reply: Reply<Vec<VadLane>>,
+}
+
+struct Ticket {
+    request: Request,
+    since: Instant,
+    reply: Reply<Heard>,
+}
+
+impl Ticket {
+    fn wanted(&self) -> bool {
+        !self.reply.is_closed()
+    }
+}
+
+impl PartialEq for Ticket {
+    fn eq(&self, other: &Self) -> bool {
+        self.request.deadline == other.request.deadline
+    }
+}
+impl Eq for Ticket {}
+impl PartialOrd for Ticket {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Ticket {
+    /// The heap gives the greatest first: the earliest deadline.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.request.deadline.cmp(&self.request.deadline)
+    }
+}
+
+#[derive(Default)]
+struct Queues {
+    vad: Vec<VadRequest>,
+    finals: BinaryHeap<Ticket>,
+    partials: BinaryHeap<Ticket>,
+    stopping: bool,
+}
+
+struct Shared {
+    queues: Mutex<Queues>,
+    work: Condvar,
+    metrics: PipelineMetrics,
+    max_partials: usize,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        // a panic elsewhere cannot leave the queues half changed: every change is one push or take
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Handle to the threads; they stop when the last handle is gone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    version: String,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Loads the models once a thread and starts.
+    ///
+    /// # Errors
+    /// When a model cannot be loaded.
+    pub fn start(models: &Models, settings: &EngineSettings, metrics: PipelineMetrics) -> Result<Self, ModelError> {
+        let shared = Arc::new(Shared {
+            queues: Mutex::default(),
+            work: Condvar::new(),
+            metrics,
+            max_partials: settings.max_partials,
+        });
+        let mut threads = Vec::new();
+        let mut version = String::new();
+        for index in 0..settings.threads.max(1) {
+            let model = models.recogniser()?;
+            model.version().clone_into(&mut version);
+            let worker = Worker { shared: Arc::clone(&shared), vad: models.vad()?, model };
+            let thread = thread::Builder::new()
+                .name(format!("speech-{index}"))
+                .spawn(move || worker.run())
+                .map_err(|error| ModelError::Runtime(error.to_string()))?;
+            threads.push(thread);
+        }
+        Ok(Self { inner: Arc::new(Inner { shared, version, threads }) })
+    }
+
+    /// Names models and graphs: goes into every final.
+    pub fn version(&self) -> &str {
+        &self.inner.version
+    }
+
+    /// Where the engine counts.
+    pub fn metrics(&self) -> &PipelineMetrics {
+        &self.inner.shared.metrics
+    }
+
+    /// Judges the frames of some channels.
+    ///
+    /// # Errors
+    /// When the engine stops or the runtime fails.
+    pub async fn voice(&self, lanes: Vec<VadLane>) -> Result<Vec<VadLane>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        let shared = &self.inner.shared;
+        let waiting = {
+            let mut queues = shared.lock();
+            if queues.stopping {
+                return Err(EngineError::Stopped);
+            }
+            queues.vad.push(VadRequest { lanes, since: Instant::now(), reply });
+            queues.vad.len()
+        };
+        shared.metrics.queue_depth.with_label_values(&["vad"]).set(waiting as i64);
+        shared.work.notify_one();
+        answer.await.unwrap_or(Err(EngineError::Stopped))
+    }
+
+    /// Queues a window; dropping the receiver withdraws it.
+    ///
+    /// # Errors
+    /// When too many partials wait, or the engine has stopped.
+    pub fn transcribe(
+        &self,
+        request: Request,
+    ) -> Result<oneshot::Receiver<Result<Heard, EngineError>>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        let shared = &self.inner.shared;
+        let mut queues = shared.lock();
+        if queues.stopping {
+            return Err(EngineError::Stopped);
+        }
+        let partial = request.purpose == Purpose::Partial;
+        if partial && queues.partials.len() >= shared.max_partials {
+            shared.metrics.partials_refused.inc();
+            return Err(EngineError::Overloaded);
+        }
+        let ticket = Ticket { request, since: Instant::now(), reply };
+        let queue = if partial { &mut queues.partials } else { &mut queues.finals };
+        queue.push(ticket);
+        let name = if partial { "partial" } else { "final" };
+        shared.metrics.queue_depth.with_label_values(&[name]).set(queue.len() as i64);
+        drop(queues);
+        shared.work.notify_one();
+        Ok(answer)
+    }
+
+    /// How long the oldest work has waited: a measure of overload.
+    pub fn oldest_wait(&self) -> Duration {
+        let queues = self.inner.shared.lock();
+        let finals = queues.finals.iter().map(|ticket| ticket.since);
+        let oldest = queues.vad.iter().map(|request| request.since).chain(finals).min();
+        oldest.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.lock().stopping = true;
+        self.shared.work.notify_all();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a speech thread panicked");
+            }
+        }
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    vad: Vad,
+    model: Box<dyn SpeechModel>,
+}
+
+enum Work {
+    Voice(Vec<VadRequest>),
+    Speech(Vec<Ticket>),
+}
+
+impl Worker {
+    fn run(mut self) {
+        while let Some(work) = self.next() {
+            match work {
+                Work::Voice(requests) => voice(&mut self.vad, &self.shared.metrics, requests),
+                Work::Speech(tickets) => self.speech(tickets),
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Work> {
+        let mut queues = self.shared.lock();
+        loop {
+            if let Some(requests) = take_voice(&mut queues) {
+                return Some(Work::Voice(requests));
+            }
+            let limit = self.model.batch_limit();
+            let finals = take(&mut queues.finals, limit);
+            if !finals.is_empty() {
+                self.shared.metrics.queue_depth.with_label_values(&["final"]).set(queues.finals.len() as i64);
+                return Some(Work::Speech(finals));
+            }
+            let partials = take(&mut queues.partials, limit);
+            if !partials.is_empty() {
+                self.shared.metrics.queue_depth.with_label_values(&["partial"]).set(queues.partials.len() as i64);
+                return Some(Work::Speech(partials));
+            }
+            if queues.stopping {
+                return None;
+            }
+            queues = self.shared.work.wait(queues).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn speech(&mut self, tickets: Vec<Ticket>) {
+        let metrics = &self.shared.metrics;
+        let started = Instant::now();
+        for ticket in &tickets {
+            let waited = started.duration_since(ticket.since).as_secs_f64();
+            metrics.queue_wait.with_label_values(&[ticket.request.purpose.name()]).observe(waited);
+        }
+        let jobs: Vec<Job<'_>> = tickets
+            .iter()
+            .map(|ticket| Job {
+                audio: &ticket.request.audio,
+                prefix: &ticket.request.prefix,
+                draft: &ticket.request.draft,
+                exact: ticket.request.purpose != Purpose::Partial,
+            })
+            .collect();
+        let (shared, vad) = (&self.shared, &mut self.vad);
+        let mut between = || {
+            let requests = take_voice(&mut shared.lock());
+            if let Some(requests) = requests {
+                voice(vad, &shared.metrics, requests);
+            }
+        };
+        let results = self.model.transcribe(&jobs, &mut between);
+        let purpose = tickets[0].request.purpose.name();
+        metrics.batch_size.with_label_values(&[purpose]).observe(tickets.len() as f64);
+        metrics.recogniser_seconds.with_label_values(&[purpose]).inc_by(started.elapsed().as_secs_f64());
+        let audio: usize = tickets.iter().map(|ticket| ticket.request.audio.len()).sum();
+        metrics.window_seconds.with_label_values(&[purpose]).inc_by(audio as f64 / f64::from(crate::SPEECH_RATE));
+        match results {
+            Ok(results) => {
+                for (ticket, result) in tickets.into_iter().zip(results) {
+                    metrics.tokens.inc_by(result.tokens.len() as u64);
+                    if result.cut_short {
+                        metrics.cut_short.inc();
+                    }
+                    let stable = self.model.text(&ticket.request.prefix);
+                    let text = self.model.text(&result.tokens);
+                    let tail = text.get(stable.len()..).unwrap_or_default().trim_start().to_owned();
+                    let begins_word = result.tokens.iter().map(|&token| self.model.begins_word(token)).collect();
+                    let heard =
+                        Heard { tokens: result.tokens, stable, tail, confidence: result.confidence, begins_word };
+                    answer(ticket.reply, Ok(heard));
+                }
+            }
+            Err(error) => {
+                metrics.failures.inc();
+                tracing::error!(%error, "recogniser failed");
+                for ticket in tickets {
+                    answer(ticket.reply, Err(EngineError::Model(error.to_string())));
+                }
+            }
+        }
+    }
+}
+
+/// A reply that nobody waits for any more is of no use to anyone.
+fn answer<T>(reply: Reply<T>, value: Result<T, EngineError>) {
+    drop(reply.send(value));
+}
+
+fn take(queue: &mut BinaryHeap<Ticket>, limit: usize) -> Vec<Ticket> {
+    let mut taken = Vec::new();
+    while taken.len() < limit {
+        let Some(ticket) = queue.pop() else { break };
+        if ticket.wanted() {
+            taken.push(ticket);
+        }
+    }
+    taken
+}
+
+fn take_voice(queues: &mut Queues) -> Option<Vec<VadRequest>> {
+    let mut lanes = 0;
+    let count = queues
+        .vad
+        .iter()
+        .take_while(|request| {
+            lanes += request.lanes.len();
+            lanes <= VAD_BATCH
+        })
+        .count();
+    let count = count.max(usize::from(!queues.vad.is_empty()));
+    (count > 0).then(|| queues.vad.drain(..count).collect())
+}
+
+fn voice(vad: &mut Vad, metrics: &PipelineMetrics, mut requests: Vec<VadRequest>) {
+    let started = Instant::now();
+    for request in &requests {
+        metrics.queue_wait.with_label_values(&["vad"]).observe(started.duration_since(request.since).as_secs_f64());
+    }
+    let mut lanes: Vec<&mut VadLane> = requests.iter_mut().flat_map(|request| &mut request.lanes).collect();
+    metrics.batch_size.with_label_values(&["vad"]).observe(lanes.len() as f64);
+    let outcome = vad.run(&mut lanes);
+    metrics.vad_seconds.inc_by(started.elapsed().as_secs_f64());
+    for request in requests {
+        let frames: usize = request.lanes.iter().map(|lane| lane.probabilities.len()).sum();
+        metrics.vad_frames.inc_by(frames as u64);
+        match &outcome {
+            Ok(()) => answer(request.reply, Ok(request.lanes)),
+            Err(error) => answer(request.reply, Err(EngineError::Model(error.to_string()))),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Finding, checking and loading the model files that `models/fetch` prepares.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use ort::{environment::Environment, session::Session};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    recogniser::{SpeechModel, moonshine::Moonshine},
+    vad::Vad,
+};
+
+const MEND: &str = "run `make setup` to fetch and build it again";
+
+/// Why the models cannot be used, with the mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("model file {file} is missing in {}; {MEND}", folder.display())]
+    Missing { file: String, folder: PathBuf },
+    #[error("model file {file} in {} is damaged (its checksum differs from manifest.json); {MEND}", folder.display())]
+    Corrupt { file: String, folder: PathBuf },
+    #[error("manifest.json in {} cannot be read ({why}); {MEND}", folder.display())]
+    Manifest { folder: PathBuf, why: String },
+    #[error("the ONNX Runtime library cannot be loaded: {0}; {MEND}")]
+    Runtime(String),
+    #[error("speech model: {0}")]
+    Inference(String),
+}
+
+impl<T> From<ort::Error<T>> for ModelError {
+    fn from(error: ort::Error<T>) -> Self {
+        Self::Inference(error.to_string())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Manifest {
+    version: String,
+    files: BTreeMap<String, FileEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FileEntry {
+    sha256: String,
+}
+
+/// A checked folder of model files with the runtime that runs them.
+pub struct Models {
+    folder: PathBuf,
+    version: String,
+    environment: Environment,
+}
+
+impl Models {
+    /// Checks every file against the manifest and loads the runtime library.
+    ///
+    /// # Errors
+    /// Says which file is missing or damaged and how to mend it.
+    pub fn open(folder: &Path) -> Result<Self, ModelError> {
+        let manifest = read_manifest(folder)?;
+        for required in ["libonnxruntime.so", "vad.onnx", "encoder.onnx", "decoder.onnx", "tokenizer.bin"] {
+            if !manifest.files.contains_key(required) {
+                return Err(ModelError::Missing { file: required.to_owned(), folder: folder.to_owned() });
+            }
+        }
+        for (file, entry) in &manifest.files {
+            verify(folder, file, &entry.sha256)?;
+        }
+        let environment = ort::init_from(folder.join("libonnxruntime.so"))
+            .map_err(|error| ModelError::Runtime(error.to_string()))?
+            .with_name("sotto")
+            .with_telemetry(false)
+            .build()
+            .map_err(|error| ModelError::Runtime(error.to_string()))?;
+        Ok(Self { folder: folder.to_owned(), version: manifest.version, environment })
+    }
+
+    /// Names models, graphs and precision.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Loads a voice activity model for one thread.
+    ///
+    /// # Errors
+    /// When the graph cannot be loaded.
+    pub fn vad(&self) -> Result<Vad, ModelError> {
+        Vad::load(&self.environment, &self.folder.join("vad.onnx"))
+    }
+
+    /// Loads a recogniser for one thread.
+    ///
+    /// # Errors
+    /// When a graph or the tokenizer cannot be loaded.
+    pub fn recogniser(&self) -> Result<Box<dyn SpeechModel>, ModelError> {
+        Ok(Box::new(Moonshine::load(&self.environment, &self.folder, &self.version)?))
+    }
+}
+
+fn read_manifest(folder: &Path) -> Result<Manifest, ModelError> {
+    let text = fs::read(folder.join("manifest.json"))
+        .map_err(|error| ModelError::Manifest { folder: folder.to_owned(), why: error.to_string() })?;
+    serde_json::from_slice(&text)
+        .map_err(|error| ModelError::Manifest { folder: folder.to_owned(), why: error.to_string() })
+}
+
+fn verify(folder: &Path, file: &str, sha256: &str) -> Result<(), ModelError> {
+    let bytes = fs::read(folder.join(file))
+        .map_err(|_| ModelError::Missing { file: file.to_owned(), folder: folder.to_owned() })?;
+    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    if digest == sha256 {
+        Ok(())
+    } else {
+        Err(ModelError::Corrupt { file: file.to_owned(), folder: folder.to_owned() })
+    }
+}
+
+/// One thread a session: the engine's own threads are the only ones that compute.
+pub(crate) fn session(environment: &Environment, file: &Path) -> Result<Session, ModelError> {
+    let mut builder = Session::builder(environment)?.with_intra_threads(1)?.with_inter_threads(1)?;
+    Ok(builder.commit_from_file(file)?)
+}

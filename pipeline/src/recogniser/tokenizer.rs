@@ -1,0 +1,86 @@
+//! Moonshine's vocabulary file: for each token a length (one byte, or two when the first is 128 or more: `second * 128 +
+//! first - 128`) and that many bytes; U+2581 marks the space before a word. Ids up to 2 are marks without text.
+
+const SPACE: &str = "\u{2581}";
+const LAST_MARK: u32 = 2;
+
+/// The pieces of text tokens stand for.
+#[derive(Debug)]
+pub struct Tokenizer {
+    pieces: Vec<Vec<u8>>,
+}
+
+impl Tokenizer {
+    /// Reads the file's bytes.
+    ///
+    /// # Errors
+    /// Says where the file breaks off.
+    pub fn parse(mut bytes: &[u8]) -> Result<Self, String> {
+        let mut pieces = Vec::new();
+        while let Some((&first, rest)) = bytes.split_first() {
+            bytes = rest;
+            let mut length = usize::from(first);
+            if first >= 128 {
+                let (&second, rest) = bytes.split_first().ok_or("the tokenizer breaks off inside a length")?;
+                bytes = rest;
+                length = usize::from(second) * 128 + length - 128;
+            }
+            if length > bytes.len() {
+                return Err(format!("the tokenizer breaks off inside token {}", pieces.len()));
+            }
+            let (piece, rest) = bytes.split_at(length);
+            bytes = rest;
+            pieces.push(piece.to_vec());
+        }
+        Ok(Self { pieces })
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// The text of tokens, spaces where words begin.
+    pub fn text(&self, tokens: &[u32]) -> String {
+        let bytes: Vec<u8> = tokens.iter().flat_map(|&token| self.piece(token)).copied().collect();
+        String::from_utf8_lossy(&bytes).replace(SPACE, " ").trim().to_owned()
+    }
+
+    /// Whether a word begins with this token.
+    pub fn begins_word(&self, token: u32) -> bool {
+        self.piece(token).starts_with(SPACE.as_bytes())
+    }
+
+    fn piece(&self, token: u32) -> &[u8] {
+        if token <= LAST_MARK {
+            return &[];
+        }
+        self.pieces.get(token as usize).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Tokenizer {
+        let pieces = ["", "<s>", "</s>", "\u{2581}he", "llo", "\u{2581}you"];
+        let bytes: Vec<u8> = pieces.iter().flat_map(|p| [&[p.len() as u8][..], p.as_bytes()].concat()).collect();
+        Tokenizer::parse(&bytes).unwrap()
+    }
+
+    #[test]
+    fn joins_pieces_and_knows_where_words_end() {
+        let tokenizer = sample();
+        assert_eq!(tokenizer.text(&[3, 4, 5, 2]), "hello you");
+        assert_eq!([3, 4, 5].map(|token| tokenizer.begins_word(token)), [true, false, true]);
+    }
+
+    #[test]
+    fn reads_two_byte_lengths_and_refuses_a_torn_file() {
+        let mut bytes = vec![128 + 2, 1];
+        bytes.extend(vec![b'x'; 130]);
+        assert_eq!(Tokenizer::parse(&bytes).unwrap().len(), 1);
+        assert!(Tokenizer::parse(&bytes[..50]).is_err());
+    }
+}

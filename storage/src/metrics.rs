@@ -1,0 +1,63 @@
+//! What storage counts.
+
+use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+
+/// Handles to every metric of this room.
+#[derive(Clone)]
+pub struct StorageMetrics {
+    pub bus_append: Histogram,
+    pub bus_commit: Histogram,
+    pub vault_write: Histogram,
+    pub vault_commit: Histogram,
+    pub rows: IntCounter,
+    pub seals: IntCounter,
+    pub sweeps: IntCounter,
+    pub swept: IntCounterVec,
+    pub write_failures: IntCounter,
+    pub sweep_failures: IntCounter,
+    pub oldest_row_age: GaugeVec,
+}
+
+const LATENCY: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+impl StorageMetrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    /// When a name is taken in `registry`.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let histogram = |name: &str, help: &str| {
+            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(LATENCY.to_vec()))?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok::<_, prometheus::Error>(histogram)
+        };
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let swept = IntCounterVec::new(Opts::new("sotto_swept_total", "Expired things removed."), &["kind"])?;
+        registry.register(Box::new(swept.clone()))?;
+        let oldest_row_age = GaugeVec::new(
+            Opts::new(
+                "sotto_oldest_row_age_seconds",
+                "Age of the oldest row of a retention class that is still there; 0 when there is none.",
+            ),
+            &["class"],
+        )?;
+        registry.register(Box::new(oldest_row_age.clone()))?;
+        Ok(Self {
+            bus_append: histogram("sotto_bus_append_seconds", "Time until an append was durable.")?,
+            bus_commit: histogram("sotto_bus_commit_seconds", "Time of one commit of the embedded log.")?,
+            vault_write: histogram("sotto_vault_write_seconds", "Time until a batch of rows was durable.")?,
+            vault_commit: histogram("sotto_vault_commit_seconds", "Time of one commit of the embedded vault.")?,
+            rows: counter("sotto_vault_rows_total", "Event rows written.")?,
+            seals: counter("sotto_seals_total", "Fields sealed.")?,
+            sweeps: counter("sotto_sweeps_total", "Sweeps done.")?,
+            write_failures: counter("sotto_vault_write_failures_total", "Batches of rows that had to be tried again.")?,
+            sweep_failures: counter("sotto_sweep_failures_total", "Sweeps that failed.")?,
+            swept,
+            oldest_row_age,
+        })
+    }
+}

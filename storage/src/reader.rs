@@ -1,0 +1,162 @@
+//! From rows back to content: the only place that opens seals.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use sotto_events::{AudioFormat, CallEvent, CallId, Clock, TenantId, Timestamp};
+
+use crate::{
+    LiveUpdate, Result, StorageError,
+    bus::{Bus, Live},
+    envelope::{Key, Place, open},
+    keys::KeyRing,
+    vault::{CallRow, CallState, Vault},
+};
+
+/// One call as its tenant sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallSummary {
+    pub call: CallId,
+    pub state: CallState,
+    pub dialect: String,
+    pub format: AudioFormat,
+    pub created_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+    pub expires_at: Timestamp,
+    /// Last `seq` in rows.
+    pub seq: u64,
+    /// Empty once expired.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What an erasure did. Holds no content and may be shown as evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erasure {
+    pub call: CallId,
+    pub at: Timestamp,
+    /// Rows removed; the key is destroyed in any case.
+    pub rows: u64,
+}
+
+/// Reads what is kept of one tenant's calls.
+#[derive(Clone)]
+pub struct Reader {
+    bus: Arc<dyn Bus>,
+    vault: Arc<dyn Vault>,
+    keys: Arc<KeyRing>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Reader {
+    pub fn new(bus: Arc<dyn Bus>, vault: Arc<dyn Vault>, keys: Arc<KeyRing>, clock: Arc<dyn Clock>) -> Self {
+        Self { bus, vault, keys, clock }
+    }
+
+    /// One call.
+    ///
+    /// # Errors
+    /// [`StorageError::NoSuchCall`] when there is none, or it has expired.
+    pub async fn call(&self, tenant: &TenantId, call: &CallId) -> Result<CallSummary> {
+        let row = self.row(tenant, call).await?;
+        self.summary(row).await
+    }
+
+    /// Calls of a tenant, newest first, from before `before`.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn calls(
+        &self,
+        tenant: &TenantId,
+        before: Option<(Timestamp, CallId)>,
+        limit: usize,
+    ) -> Result<Vec<CallSummary>> {
+        let rows = self.vault.calls(tenant.clone(), before, limit, self.clock.now()).await?;
+        let mut summaries = Vec::with_capacity(rows.len());
+        for row in rows {
+            summaries.push(self.summary(row).await?);
+        }
+        Ok(summaries)
+    }
+
+    /// Events of a call with `seq` greater than `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StorageError::Erased`] for an erased call, [`StorageError::NoSuchCall`] for an expired or unknown one.
+    pub async fn events(&self, tenant: &TenantId, call: &CallId, after: u64, limit: usize) -> Result<Vec<CallEvent>> {
+        let key = self.key(tenant, call).await?;
+        let rows = self.vault.events(tenant.clone(), call.clone(), after, limit, self.clock.now()).await?;
+        rows.iter()
+            .map(|row| {
+                let place = Place { tenant: tenant.as_str(), call: call.as_str(), kind: &row.kind, seq: row.seq };
+                Ok(serde_json::from_slice(&open(&key, place, &row.sealed)?)?)
+            })
+            .collect()
+    }
+
+    /// Destroys the key and rows of a call that has ended.
+    ///
+    /// # Errors
+    /// [`StorageError::OnAir`] while it runs, [`StorageError::NoSuchCall`] when there is none.
+    pub async fn erase(&self, tenant: &TenantId, call: &CallId) -> Result<Erasure> {
+        if self.row(tenant, call).await?.state == CallState::Open {
+            return Err(StorageError::OnAir);
+        }
+        let rows = self.vault.erase(tenant.clone(), call.clone()).await?.ok_or(StorageError::NoSuchCall)?;
+        Ok(Erasure { call: call.clone(), at: self.clock.now(), rows })
+    }
+
+    /// What is published from now on, of all tenants, still sealed.
+    pub fn watch(&self) -> tokio::sync::broadcast::Receiver<Arc<Live>> {
+        self.bus.watch()
+    }
+
+    /// The key that opens live updates of a call.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn key(&self, tenant: &TenantId, call: &CallId) -> Result<Key> {
+        let row = self.row(tenant, call).await?;
+        let wrapped = row.wrapped_key.ok_or(StorageError::Erased)?;
+        self.keys.call_key(tenant, call, &wrapped).await
+    }
+
+    /// Opens a live update.
+    ///
+    /// # Errors
+    /// When it was not sealed under `key` for its place.
+    pub fn open(key: &Key, live: &Live) -> Result<LiveUpdate> {
+        let place = Place { tenant: live.tenant.as_str(), call: live.call.as_str(), kind: &live.kind, seq: live.seq };
+        let plain = open(key, place, &live.sealed)?;
+        Ok(match live.kind.as_str() {
+            "partial" => LiveUpdate::Partial(serde_json::from_slice(&plain)?),
+            _ => LiveUpdate::Event(serde_json::from_slice(&plain)?),
+        })
+    }
+
+    async fn row(&self, tenant: &TenantId, call: &CallId) -> Result<CallRow> {
+        let row = self.vault.call(tenant.clone(), call.clone(), self.clock.now()).await?;
+        row.ok_or(StorageError::NoSuchCall)
+    }
+
+    async fn summary(&self, row: CallRow) -> Result<CallSummary> {
+        let metadata = match (&row.wrapped_key, &row.metadata) {
+            (Some(wrapped), Some((sealed, _))) => {
+                let key = self.keys.call_key(&row.tenant, &row.call, wrapped).await?;
+                let place = Place { tenant: row.tenant.as_str(), call: row.call.as_str(), kind: "metadata", seq: 0 };
+                serde_json::from_slice(&open(&key, place, sealed)?)?
+            }
+            _ => BTreeMap::new(),
+        };
+        Ok(CallSummary {
+            call: row.call,
+            state: row.state,
+            dialect: row.dialect,
+            format: row.format,
+            created_at: row.created_at,
+            ended_at: row.ended_at,
+            expires_at: row.expires_at,
+            seq: row.seq,
+            metadata,
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! From events to sealed records on the bus. Content is sealed here and never travels in the clear beyond.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use sotto_events::{AudioFormat, CallEvent, CallId, Clock, EventBody, Partial, RetentionClass, SafePoint, TenantId};
+use zeroize::Zeroizing;
+
+use crate::{
+    Result, RetentionPolicies, StorageError, StorageMetrics,
+    bus::{Bus, Live, Record, SealedEvent},
+    envelope::{Key, Place, seal},
+    keys::KeyRing,
+    vault::{CallRow, CallState, Vault},
+};
+
+/// What a caller says of a new call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewCall {
+    pub tenant: TenantId,
+    pub call: CallId,
+    pub dialect: String,
+    pub format: AudioFormat,
+    /// Names, numbers and what else the caller knows: personal, sealed.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A call that may record.
+pub struct OpenedCall {
+    pub recorder: CallRecorder,
+    /// Last durable `seq`; 0 for a new call.
+    pub seq: u64,
+    /// Where its channels can be taken up; empty for a new call.
+    pub safe: Vec<SafePoint>,
+    /// The format the call began with.
+    pub format: AudioFormat,
+}
+
+/// Opens calls for recording.
+pub struct Recorder {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) clock: Arc<dyn Clock>,
+    policies: RetentionPolicies,
+    metrics: StorageMetrics,
+}
+
+impl Recorder {
+    pub fn new(
+        bus: Arc<dyn Bus>,
+        vault: Arc<dyn Vault>,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+        policies: RetentionPolicies,
+        metrics: StorageMetrics,
+    ) -> Self {
+        Self { bus, vault, keys, clock, policies, metrics }
+    }
+
+    /// Begins a call, or gives the one that is open under the same id. What was appended before must have reached the
+    /// vault (see [`crate::writer::Writer::catch_up`]), or the place to go on from would be too early.
+    ///
+    /// # Errors
+    /// [`StorageError::Ended`] or [`StorageError::Erased`] when the id belongs to a call that is over.
+    pub async fn open(&self, new: NewCall) -> Result<OpenedCall> {
+        let now = self.clock.now();
+        let policy = self.policies.of(&new.tenant);
+        let (key, wrapped) = self.keys.new_call_key(&new.tenant, &new.call).await?;
+        let metadata = Zeroizing::new(serde_json::to_vec(&new.metadata)?);
+        let place = Place { tenant: new.tenant.as_str(), call: new.call.as_str(), kind: "metadata", seq: 0 };
+        let sealed = seal(&key, place, &metadata)?;
+        self.metrics.seals.inc();
+        let row = CallRow {
+            tenant: new.tenant.clone(),
+            call: new.call.clone(),
+            state: CallState::Open,
+            dialect: new.dialect,
+            format: new.format.clone(),
+            created_at: now,
+            ended_at: None,
+            expires_at: policy.longest(now),
+            wrapped_key: Some(wrapped),
+            metadata: Some((sealed, policy.expiry(RetentionClass::Personal, now))),
+            seq: 0,
+            safe: Vec::new(),
+        };
+        let (key, seq, safe, format) = match self.vault.create(row).await? {
+            None => (key, 0, Vec::new(), new.format),
+            Some(found) => {
+                let wrapped = match found.state {
+                    CallState::Open => found.wrapped_key.ok_or(StorageError::Erased)?,
+                    CallState::Ended => return Err(StorageError::Ended),
+                    CallState::Erased => return Err(StorageError::Erased),
+                };
+                (self.keys.call_key(&new.tenant, &new.call, &wrapped).await?, found.seq, found.safe, found.format)
+            }
+        };
+        let recorder = CallRecorder {
+            bus: Arc::clone(&self.bus),
+            clock: Arc::clone(&self.clock),
+            policy: policy.clone(),
+            metrics: self.metrics.clone(),
+            tenant: new.tenant,
+            call: new.call,
+            key,
+        };
+        Ok(OpenedCall { recorder, seq, safe, format })
+    }
+}
+
+/// Seals and appends the events of one call.
+pub struct CallRecorder {
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    policy: crate::Retention,
+    metrics: StorageMetrics,
+    tenant: TenantId,
+    call: CallId,
+    key: Key,
+}
+
+/// What watchers get to see, opened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LiveUpdate {
+    Partial(Partial),
+    Event(CallEvent),
+}
+
+impl CallRecorder {
+    /// Makes events and safe points durable; when it returns they survive a crash. Watchers hear of them then.
+    ///
+    /// # Errors
+    /// When they could not be made durable: nothing may be acknowledged.
+    pub async fn append(&self, events: &[CallEvent], safe: Vec<SafePoint>) -> Result<()> {
+        let now = self.clock.now();
+        let mut sealed = Vec::with_capacity(events.len());
+        for event in events {
+            let class = event.body.class();
+            sealed.push(SealedEvent {
+                seq: event.seq,
+                kind: event.body.kind().to_owned(),
+                class,
+                expires_at: self.policy.expiry(class, now),
+                sealed: self.seal(event.body.kind(), event.seq, &serde_json::to_vec(event)?)?,
+            });
+        }
+        let live: Vec<Arc<Live>> = sealed.iter().map(|event| self.live(&event.kind, event.seq, &event.sealed)).collect();
+        let ended = events.iter().any(|event| matches!(event.body, EventBody::Ended { .. }));
+        let (tenant, call) = (self.tenant.clone(), self.call.clone());
+        let started = Instant::now();
+        self.bus.append(Record { tenant, call, events: sealed, safe, ended, at: now }).await?;
+        self.metrics.bus_append.observe(started.elapsed().as_secs_f64());
+        live.into_iter().for_each(|live| self.bus.publish(live));
+        Ok(())
+    }
+
+    /// Shows a partial to whoever watches; it is kept nowhere.
+    ///
+    /// # Errors
+    /// When it cannot be sealed.
+    pub fn publish(&self, partial: &Partial) -> Result<()> {
+        let seq = u64::from(partial.revision);
+        let sealed = self.seal("partial", seq, &serde_json::to_vec(partial)?)?;
+        self.bus.publish(self.live("partial", seq, &sealed));
+        Ok(())
+    }
+
+    fn seal(&self, kind: &str, seq: u64, plain: &[u8]) -> Result<Vec<u8>> {
+        self.metrics.seals.inc();
+        seal(&self.key, Place { tenant: self.tenant.as_str(), call: self.call.as_str(), kind, seq }, plain)
+    }
+
+    fn live(&self, kind: &str, seq: u64, sealed: &[u8]) -> Arc<Live> {
+        let (tenant, call) = (self.tenant.clone(), self.call.clone());
+        Arc::new(Live { tenant, call, kind: kind.to_owned(), seq, sealed: sealed.to_vec() })
+    }
+}
