@@ -123,5 +123,16 @@ fn verify(folder: &Path, file: &str, sha256: &str) -> Result<(), ModelError> {
 /// One thread a session: the engine's own threads are the only ones that compute.
 pub(crate) fn session(environment: &Environment, file: &Path) -> Result<Session, ModelError> {
     let mut builder = Session::builder(environment)?.with_intra_threads(1)?.with_inter_threads(1)?;
+    if must_widen() {
+        builder = builder.with_config_entry("session.x64quantprecision", "1")?;
+    }
     Ok(builder.commit_from_file(file)?)
+}
+
+/// Without VNNI the runtime's 8-bit products saturate; widened ones give the same numbers as VNNI, only slower.
+fn must_widen() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return !(is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni"));
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }

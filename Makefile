@@ -1,0 +1,30 @@
+# Sotto: two commands do everything. `make demo` runs the main job, `make test` passes the tests.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint bench clean
+
+CARGO_FLAGS ?=
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: ## install what is missing: Debian packages (as root), Rust, models
+	@tools/setup
+
+build: setup ## the release binary
+	@source tools/env && cargo build --release --locked $(CARGO_FLAGS)
+
+demo: build ## play a two-sided call through a real Sotto and watch the transcript roll
+	@source tools/env && exec target/release/sotto demo tests/audio/sample_call.flac
+
+test: setup ## unit and whole-system tests
+	@source tools/env && cargo test --workspace --locked $(CARGO_FLAGS)
+
+lint: setup ## rustfmt, clippy with warnings as errors, cargo-deny, typos
+	@tools/lint
+
+bench: build ## cost, latency and accuracy as JSON: make bench [CORPUS=folder]
+	@source tools/env && target/release/sotto-bench $(if $(CORPUS),--corpus $(CORPUS)) --commit "$$(git describe --always --dirty)"
+
+clean: ## remove what was built here; the model cache stays
+	cargo clean

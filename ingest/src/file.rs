@@ -1,0 +1,129 @@
+//! Recorded calls: WAV, FLAC, MP3, OGG and M4A by symphonia, and raw telephony audio.
+
+use std::{fs::File, path::Path};
+
+use sotto_events::{Encoding, SAMPLE_RATES};
+use symphonia::core::{
+    codecs::audio::AudioDecoderOptions,
+    errors::Error,
+    formats::{FormatOptions, TrackType, probe::Hint},
+    io::MediaSourceStream,
+    meta::MetadataOptions,
+};
+
+use crate::codec;
+
+/// Why a file cannot be read, with what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error("{0}: {1}")]
+    Open(String, std::io::Error),
+    #[error("{0} is not audio that can be read ({1}); use WAV, FLAC, MP3, OGG Vorbis, M4A, or .ulaw, .alaw, .raw for raw audio")]
+    Format(String, String),
+    #[error("{0} has {1} samples a second; use one of 8000, 16000, 22050, 24000, 44100, 48000")]
+    Rate(String, u32),
+    #[error("{0} holds no audio")]
+    Empty(String),
+}
+
+/// A recorded call, decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recording {
+    pub rate: u32,
+    /// One vector of samples a channel, all of one length.
+    pub channels: Vec<Vec<i16>>,
+}
+
+impl Recording {
+    /// Length in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.channels.first().map_or(0, Vec::len) as f64 / f64::from(self.rate)
+    }
+}
+
+/// Reads a whole file. Raw files are mono, 8 kHz, by their ending: `.ulaw`, `.alaw`, `.raw` (s16le).
+///
+/// # Errors
+/// Says what is wrong with the file and what would be right.
+pub fn read(path: &Path) -> Result<Recording, FileError> {
+    let name = path.display().to_string();
+    let recording = match path.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
+        "ulaw" | "mulaw" | "ul" => raw(path, Encoding::Mulaw)?,
+        "alaw" | "al" => raw(path, Encoding::Alaw)?,
+        "raw" | "pcm" | "sln" => raw(path, Encoding::S16le)?,
+        ending => container(path, ending)?,
+    };
+    if recording.channels.first().is_none_or(Vec::is_empty) {
+        return Err(FileError::Empty(name));
+    }
+    if !SAMPLE_RATES.contains(&recording.rate) {
+        return Err(FileError::Rate(name, recording.rate));
+    }
+    Ok(recording)
+}
+
+fn raw(path: &Path, encoding: Encoding) -> Result<Recording, FileError> {
+    let bytes = std::fs::read(path).map_err(|error| FileError::Open(path.display().to_string(), error))?;
+    Ok(Recording { rate: 8_000, channels: codec::decode(encoding, 1, &bytes) })
+}
+
+fn container(path: &Path, ending: &str) -> Result<Recording, FileError> {
+    let name = path.display().to_string();
+    let bad = |why: &dyn std::fmt::Display| FileError::Format(name.clone(), why.to_string());
+    let file = File::open(path).map_err(|error| FileError::Open(name.clone(), error))?;
+    let stream = MediaSourceStream::new(Box::new(file), Default::default());
+    let mut hint = Hint::new();
+    hint.with_extension(ending);
+    let mut format = symphonia::default::get_probe()
+        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+        .map_err(|error| bad(&error))?;
+    let track = format.default_track(TrackType::Audio).ok_or_else(|| bad(&"no audio track"))?;
+    let id = track.id;
+    let parameters =
+        track.codec_params.as_ref().and_then(|parameters| parameters.audio()).ok_or_else(|| bad(&"unknown codec"))?;
+    let mut decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(parameters, &AudioDecoderOptions::default())
+        .map_err(|error| bad(&error))?;
+    let mut recording = Recording { rate: 0, channels: Vec::new() };
+    let mut interleaved: Vec<i16> = Vec::new();
+    while let Some(packet) = format.next_packet().map_err(|error| bad(&error))? {
+        if packet.track_id != id {
+            continue;
+        }
+        let buffer = match decoder.decode(&packet) {
+            Ok(buffer) => buffer,
+            // one damaged packet is skipped, as every player does
+            Err(Error::DecodeError(_)) => continue,
+            Err(error) => return Err(bad(&error)),
+        };
+        let count = buffer.spec().channels().count();
+        recording.rate = buffer.spec().rate();
+        recording.channels.resize_with(count, Vec::new);
+        buffer.copy_to_vec_interleaved(&mut interleaved);
+        for frame in interleaved.chunks_exact(count) {
+            for (channel, &sample) in recording.channels.iter_mut().zip(frame) {
+                channel.push(sample);
+            }
+        }
+    }
+    Ok(recording)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_a_bad_file_should_be() {
+        let error = read(Path::new(file!().trim_start_matches("ingest/"))).unwrap_err().to_string();
+        assert!(error.contains("use WAV, FLAC"), "{error}");
+        assert!(read(Path::new("no such file.wav")).is_err());
+    }
+
+    #[test]
+    fn reads_both_sides_of_the_sample_call() {
+        let recording = read(Path::new("../tests/audio/sample_call.flac")).unwrap();
+        assert_eq!((recording.rate, recording.channels.len()), (16_000, 2));
+        assert!((30.0..60.0).contains(&recording.seconds()));
+    }
+}

@@ -1,0 +1,149 @@
+//! One WebSocket, with its limits: sending never waits for ever, receiving knows idleness, rate and pings.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use tokio::time::{interval, timeout};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Bytes, Error, Message,
+        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+
+use crate::{
+    limits::{Limits, MessageRate},
+    metrics::IngestMetrics,
+};
+
+/// What came.
+pub enum Incoming {
+    Text(String),
+    Binary(Bytes),
+    /// The other side is gone, or broke a limit; says why.
+    Gone(&'static str),
+}
+
+pub struct Socket {
+    stream: WebSocketStream<TokioIo<Upgraded>>,
+    pub limits: Limits,
+    metrics: IngestMetrics,
+    dialect: &'static str,
+    rate: MessageRate,
+    pings: tokio::time::Interval,
+    last: Instant,
+    closed: bool,
+}
+
+impl Socket {
+    pub async fn new(upgraded: Upgraded, limits: Limits, metrics: IngestMetrics, dialect: &'static str) -> Self {
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(limits.message_bytes))
+            .max_frame_size(Some(limits.message_bytes))
+            .max_write_buffer_size(1 << 20);
+        let stream = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+        metrics.sockets.inc();
+        let now = Instant::now();
+        Self {
+            stream,
+            rate: MessageRate::new(limits.messages_per_second, now),
+            pings: interval(Duration::from_secs(limits.ping_seconds)),
+            limits,
+            metrics,
+            dialect,
+            last: now,
+            closed: false,
+        }
+    }
+
+    /// The next message. Safe to drop while it waits.
+    pub async fn next(&mut self) -> Incoming {
+        loop {
+            let idle = Duration::from_secs(self.limits.idle_seconds).saturating_sub(self.last.elapsed());
+            let message = tokio::select! {
+                message = self.stream.next() => message,
+                () = tokio::time::sleep(idle) => return Incoming::Gone("idle"),
+                _ = self.pings.tick() => {
+                    if !self.write(Message::Ping(Bytes::new())).await {
+                        return Incoming::Gone("not_reading");
+                    }
+                    continue;
+                }
+            };
+            self.last = Instant::now();
+            self.metrics.messages.with_label_values(&[self.dialect]).inc();
+            if !self.rate.take(self.last) {
+                return Incoming::Gone("message_rate");
+            }
+            match message {
+                None | Some(Ok(Message::Close(_))) => return Incoming::Gone("closed"),
+                Some(Ok(Message::Text(text))) => return Incoming::Text(text.as_str().to_owned()),
+                Some(Ok(Message::Binary(bytes))) => return Incoming::Binary(bytes),
+                Some(Ok(_)) => {}
+                Some(Err(Error::Capacity(_))) => return Incoming::Gone("message_too_large"),
+                Some(Err(Error::Protocol(_) | Error::Utf8(_))) => return Incoming::Gone("protocol"),
+                Some(Err(_)) => return Incoming::Gone("broken"),
+            }
+        }
+    }
+
+    /// Sends JSON; false when the client does not read or is gone.
+    pub async fn send<T: Serialize>(&mut self, message: &T) -> bool {
+        match serde_json::to_string(message) {
+            Ok(text) => self.write(Message::text(text)).await,
+            Err(error) => {
+                tracing::error!(%error, "a message could not be written as JSON");
+                false
+            }
+        }
+    }
+
+    async fn write(&mut self, message: Message) -> bool {
+        matches!(timeout(self.limits.send(), self.stream.send(message)).await, Ok(Ok(())))
+    }
+
+    pub fn count_audio(&self, bytes: usize) {
+        self.metrics.bytes.with_label_values(&[self.dialect]).inc_by(bytes as u64);
+    }
+
+    pub fn count_jump(&self) {
+        self.metrics.jumps.inc();
+    }
+
+    /// Says goodbye and waits a moment for the answer, so that the last messages arrive.
+    pub async fn close(mut self, code: CloseCode, reason: &'static str) {
+        self.closed = true;
+        self.metrics.closed.with_label_values(&[reason]).inc();
+        let goodbye = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+        if self.write(goodbye).await {
+            let answer = async { while let Some(Ok(_)) = self.stream.next().await {} };
+            // a client that never answers is let go
+            drop(timeout(Duration::from_secs(2), answer).await);
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.metrics.sockets.dec();
+        if !self.closed {
+            self.metrics.closed.with_label_values(&["dropped"]).inc();
+        }
+    }
+}
+
+/// The close code that fits a reason.
+pub fn close_code(reason: &str) -> CloseCode {
+    match reason {
+        "message_too_large" => CloseCode::Size,
+        "protocol" => CloseCode::Protocol,
+        "draining" => CloseCode::Restart,
+        "storage" | "engine" => CloseCode::Error,
+        "stopped" | "closed" => CloseCode::Normal,
+        _ => CloseCode::Policy,
+    }
+}
