@@ -1,1 +1,10 @@
+//! What people and programs read: the HTTP API over what is kept, live events, exports, metrics and probes.
 
+mod api;
+mod export;
+mod live;
+mod probes;
+
+pub use api::{Api, router};
+pub use export::{Export, Line, render};
+pub use probes::probes;

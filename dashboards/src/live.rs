@@ -1,0 +1,88 @@
+//! Live events as server-sent events: first what is kept, then what comes, without a hole between.
+
+use std::{collections::VecDeque, convert::Infallible, sync::Arc};
+
+use axum::response::sse::Event;
+use futures_util::stream::{self, Stream};
+use sotto_events::{CallEvent, CallId, EventBody, TenantId};
+use sotto_storage::{LiveUpdate, Reader, bus::Live, envelope::Key};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+const PAGE: usize = 500;
+
+struct Follow {
+    reader: Reader,
+    tenant: TenantId,
+    call: CallId,
+    key: Key,
+    live: Receiver<Arc<Live>>,
+    /// Last `seq` told.
+    seq: u64,
+    waiting: VecDeque<CallEvent>,
+    reread: bool,
+    over: bool,
+}
+
+/// Events with `seq` greater than `after`, and partials as they come, until the call ends.
+///
+/// # Errors
+/// As [`Reader::events`].
+pub async fn follow(
+    reader: Reader,
+    tenant: TenantId,
+    call: CallId,
+    after: u64,
+) -> sotto_storage::Result<impl Stream<Item = Result<Event, Infallible>>> {
+    // watching begins before reading, so that nothing falls between
+    let live = reader.watch();
+    let key = reader.key(&tenant, &call).await?;
+    let follow =
+        Follow { reader, tenant, call, key, live, seq: after, waiting: VecDeque::new(), reread: true, over: false };
+    Ok(stream::unfold(follow, |mut follow| async move {
+        let event = follow.next().await?;
+        Some((Ok(event), follow))
+    }))
+}
+
+impl Follow {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return self.tell(&event);
+            }
+            if self.over {
+                return None;
+            }
+            if self.reread {
+                let events = self.reader.events(&self.tenant, &self.call, self.seq, PAGE).await.ok()?;
+                self.reread = events.len() == PAGE;
+                self.waiting.extend(events);
+                continue;
+            }
+            match self.live.recv().await {
+                Ok(live) if live.call == self.call && live.tenant == self.tenant => match self.open(&live) {
+                    Some(LiveUpdate::Partial(partial)) => {
+                        return Event::default().event("partial").json_data(partial).ok();
+                    }
+                    Some(LiveUpdate::Event(event)) if event.seq == self.seq + 1 => return self.tell(&event),
+                    // seen already, or something was missed that the rows have
+                    Some(LiveUpdate::Event(event)) => self.reread = event.seq > self.seq,
+                    None => {}
+                },
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => self.reread = true,
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    fn open(&self, live: &Live) -> Option<LiveUpdate> {
+        Reader::open(&self.key, live).inspect_err(|error| tracing::error!(%error, "a live update does not open")).ok()
+    }
+
+    fn tell(&mut self, event: &CallEvent) -> Option<Event> {
+        self.seq = event.seq;
+        self.over = matches!(event.body, EventBody::Ended { .. });
+        Event::default().event(event.body.kind()).id(event.seq.to_string()).json_data(event).ok()
+    }
+}

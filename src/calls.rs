@@ -1,0 +1,391 @@
+//! The calls on air: opens, resumes and takes over, and carries what a call gives to storage and back to its caller.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use prometheus::{IntCounter, IntGauge, Registry};
+use sotto_access::{ApiKeys, Denied, Purpose};
+use sotto_events::{CallId, CallInput, Clock, EndReason, EventBody, Finish, StartedCall, TenantId};
+use sotto_ingest::{Calls, OpenCall, OpenRequest, Refusal, TwilioAccount, Update, port::BoxFuture};
+use sotto_pipeline::{CallOutput, CallTask, Engine, PipelineSettings, Resume};
+use sotto_storage::{CallRecorder, NewCall, OpenedCall, Recorder, StorageError, vault::CallRow, writer::Writer};
+use tokio::sync::{mpsc, watch};
+
+use crate::config::Capacity;
+
+/// Messages of audio a call may have waiting; then its socket is read no further.
+const INPUTS: usize = 64;
+const OUTPUTS: usize = 16;
+/// Updates a caller may have waiting; beyond it partials are dropped, and a missed event ends the socket.
+const UPDATES: usize = 256;
+
+type Id = (TenantId, CallId);
+
+/// A call that someone feeds.
+struct OnAir {
+    /// Set to stop it, for a takeover.
+    stop: watch::Sender<bool>,
+    /// Closed when it has stopped.
+    done: watch::Receiver<()>,
+}
+
+#[derive(Default)]
+struct Table {
+    on_air: HashMap<Id, OnAir>,
+    /// Calls whose socket broke, with a number for each time, so that an old timer leaves a resumed call alone.
+    parked: HashMap<Id, u64>,
+    parkings: u64,
+}
+
+/// Handles to the metrics of the calls.
+#[derive(Clone)]
+pub struct CallMetrics {
+    on_air: IntGauge,
+    parked: IntGauge,
+    partials_dropped: IntCounter,
+    failures: IntCounter,
+}
+
+impl CallMetrics {
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            on_air: IntGauge::new("sotto_calls_on_air", "Calls that someone feeds.")?,
+            parked: IntGauge::new("sotto_calls_parked", "Calls whose socket broke and that wait for their caller.")?,
+            partials_dropped: IntCounter::new(
+                "sotto_partials_dropped_total",
+                "Partials not sent because the client reads too slowly.",
+            )?,
+            failures: IntCounter::new("sotto_call_failures_total", "Calls that could not go on here.")?,
+        };
+        registry.register(Box::new(metrics.on_air.clone()))?;
+        registry.register(Box::new(metrics.parked.clone()))?;
+        registry.register(Box::new(metrics.partials_dropped.clone()))?;
+        registry.register(Box::new(metrics.failures.clone()))?;
+        Ok(metrics)
+    }
+}
+
+/// What the registry works with.
+pub struct Parts {
+    pub engine: Engine,
+    pub recorder: Recorder,
+    pub writer: Arc<Writer>,
+    pub keys: Arc<ApiKeys>,
+    pub clock: Arc<dyn Clock>,
+    pub pipeline: PipelineSettings,
+    pub capacity: Capacity,
+    pub twilio: BTreeMap<String, TwilioAccount>,
+    pub metrics: CallMetrics,
+}
+
+/// The registry. Cheap to clone.
+#[derive(Clone)]
+pub struct CallRegistry {
+    parts: Arc<Parts>,
+    table: Arc<Mutex<Table>>,
+    draining: Arc<watch::Sender<bool>>,
+}
+
+impl CallRegistry {
+    pub fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts), table: Arc::default(), draining: Arc::new(watch::Sender::new(false)) }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // every change is one insertion or removal, so a panic elsewhere leaves nothing half done
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes no more calls and asks those on air to leave.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Whether calls are taken.
+    pub fn ready(&self) -> bool {
+        !*self.draining.borrow()
+    }
+
+    /// Calls on air.
+    pub fn count(&self) -> usize {
+        self.table().on_air.len()
+    }
+
+    /// Calls that were open when the server last stopped wait for their callers like any whose socket broke.
+    pub fn adopt(&self, open: Vec<CallRow>) {
+        for row in open {
+            let request = OpenRequest {
+                tenant: row.tenant,
+                call: row.call,
+                dialect: "native",
+                format: row.format,
+                metadata: BTreeMap::new(),
+                resume: true,
+            };
+            self.park(request);
+        }
+    }
+
+    fn park(&self, request: OpenRequest) {
+        let id = (request.tenant.clone(), request.call.clone());
+        let number = {
+            let mut table = self.table();
+            table.parkings += 1;
+            let number = table.parkings;
+            table.parked.insert(id.clone(), number);
+            self.parts.metrics.parked.set(table.parked.len() as i64);
+            number
+        };
+        let registry = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(registry.parts.capacity.resume_seconds)).await;
+            if registry.table().parked.get(&id) == Some(&number) {
+                registry.give_up(request).await;
+            }
+        });
+    }
+
+    /// Ends a call whose caller did not come back.
+    async fn give_up(&self, request: OpenRequest) {
+        match self.begin(request).await {
+            Ok(mut open) => {
+                drop(open.inputs.send(CallInput::Finish(Finish::End(EndReason::Lost))).await);
+                while open.updates.recv().await.is_some() {}
+            }
+            Err(refusal) => tracing::warn!(reason = refusal.code(), "a lost call could not be ended now"),
+        }
+    }
+
+    /// Reserves the call's place on air, taking it over when that is wanted.
+    async fn reserve(&self, id: &Id, resume: bool) -> Result<(watch::Receiver<bool>, Seat), Refusal> {
+        loop {
+            let mut done = {
+                let mut table = self.table();
+                match table.on_air.get(id) {
+                    None => {
+                        let (stop, stopped) = watch::channel(false);
+                        let (alive, done) = watch::channel(());
+                        table.on_air.insert(id.clone(), OnAir { stop, done });
+                        table.parked.remove(id);
+                        self.parts.metrics.on_air.set(table.on_air.len() as i64);
+                        self.parts.metrics.parked.set(table.parked.len() as i64);
+                        return Ok((stopped, Seat { registry: self.clone(), id: id.clone(), _alive: alive }));
+                    }
+                    Some(_) if !resume => return Err(Refusal::OnAir),
+                    Some(old) => {
+                        old.stop.send_replace(true);
+                        old.done.clone()
+                    }
+                }
+            };
+            // an error means that the other has gone, which is what is waited for
+            while done.changed().await.is_ok() {}
+        }
+    }
+
+    async fn begin(&self, request: OpenRequest) -> Result<OpenCall, Refusal> {
+        let id = (request.tenant.clone(), request.call.clone());
+        let (stopped, seat) = self.reserve(&id, request.resume).await?;
+        let opened = self.open_storage(&request).await?;
+        if opened.format != request.format {
+            return Err(Refusal::Format);
+        }
+        if opened.seq > 0 && !request.resume {
+            return Err(Refusal::OnAir);
+        }
+        let OpenedCall { recorder, seq, safe, format } = opened;
+        let position = safe.iter().map(|safe| safe.position).min().unwrap_or(0);
+        let first = (seq == 0).then(|| {
+            EventBody::Started(StartedCall { format: format.clone(), dialect: request.dialect.to_owned() })
+        });
+        let resume = Resume { seq, safe };
+        let task = CallTask::new(self.parts.engine.clone(), self.parts.pipeline.clone(), &format, resume)
+            .map_err(|_| Refusal::Format)?;
+        let (inputs, input) = mpsc::channel(INPUTS);
+        let (update, updates) = mpsc::channel(UPDATES);
+        let (output, outputs) = mpsc::channel(OUTPUTS);
+        let busy = task.busy();
+        let running = tokio::spawn(task.run(first, input, output));
+        let actor = Actor { registry: self.clone(), request, recorder, update, outputs, ended: false };
+        let registry = self.clone();
+        tokio::spawn(async move {
+            let lost = actor.run(running, stopped).await;
+            drop(seat);
+            // parked only once its place on air is free, so that a caller who comes back finds it so
+            if let Some(request) = lost {
+                registry.park(request);
+            }
+        });
+        Ok(OpenCall { position, seq, inputs, updates, busy })
+    }
+
+    async fn open_storage(&self, request: &OpenRequest) -> Result<OpenedCall, Refusal> {
+        let failed = |error: StorageError| match error {
+            StorageError::Ended | StorageError::Erased => Refusal::Over,
+            error => {
+                tracing::error!(%error, "a call could not be opened");
+                Refusal::Storage
+            }
+        };
+        // what was appended before must be in rows, or the place to go on from would be too early
+        self.parts.writer.catch_up().await.map_err(failed)?;
+        let new = NewCall {
+            tenant: request.tenant.clone(),
+            call: request.call.clone(),
+            dialect: request.dialect.to_owned(),
+            format: request.format.clone(),
+            metadata: request.metadata.clone(),
+        };
+        self.parts.recorder.open(new).await.map_err(failed)
+    }
+}
+
+/// A place on air; given up when dropped.
+struct Seat {
+    registry: CallRegistry,
+    id: Id,
+    _alive: watch::Sender<()>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut table = self.registry.table();
+        table.on_air.remove(&self.id);
+        self.registry.parts.metrics.on_air.set(table.on_air.len() as i64);
+    }
+}
+
+/// Carries the outputs of one call.
+struct Actor {
+    registry: CallRegistry,
+    request: OpenRequest,
+    recorder: CallRecorder,
+    update: mpsc::Sender<Update>,
+    outputs: mpsc::Receiver<CallOutput>,
+    ended: bool,
+}
+
+type Running = tokio::task::JoinHandle<Result<(), sotto_pipeline::engine::EngineError>>;
+
+impl Actor {
+    /// Runs until the call is over or its caller gone; gives back a call that waits to be resumed.
+    async fn run(mut self, mut running: Running, mut stopped: watch::Receiver<bool>) -> Option<OpenRequest> {
+        let mut taken_over = false;
+        let failed = loop {
+            tokio::select! {
+                output = self.outputs.recv() => match output {
+                    None => break None,
+                    Some(output) => if let Err(code) = self.carry(output).await {
+                        break Some(code);
+                    },
+                },
+                _ = stopped.wait_for(|&stop| stop) => {
+                    taken_over = true;
+                    break None;
+                }
+            }
+        };
+        self.outputs.close();
+        running.abort();
+        let outcome = (&mut running).await;
+        let broken = match outcome {
+            Ok(Err(_)) => Some("engine"),
+            Err(error) if error.is_panic() => Some("engine"),
+            _ => None,
+        };
+        if let Some(code) = failed.or(broken) {
+            self.registry.parts.metrics.failures.inc();
+            // a caller that is gone finds out when it comes back
+            drop(self.update.try_send(Update::Failed { code }));
+        }
+        (!self.ended && !taken_over && self.registry.ready()).then_some(self.request)
+    }
+
+    async fn carry(&mut self, output: CallOutput) -> Result<(), &'static str> {
+        match output {
+            CallOutput::Partial(partial) => {
+                if let Err(error) = self.recorder.publish(&partial) {
+                    tracing::error!(%error, "a partial could not be sealed");
+                    return Err("storage");
+                }
+                if self.update.try_send(Update::Partial(partial)).is_err() {
+                    self.registry.parts.metrics.partials_dropped.inc();
+                }
+            }
+            CallOutput::Record { events, safe } => {
+                let position = safe.iter().map(|safe| safe.position).min().unwrap_or(0);
+                if let Err(error) = self.recorder.append(&events, safe).await {
+                    tracing::error!(%error, "events could not be made durable");
+                    return Err("storage");
+                }
+                for event in events {
+                    self.ended |= matches!(event.body, EventBody::Ended { .. });
+                    self.tell(Update::Event(event))?;
+                }
+                self.tell(Update::Ack { position })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A caller that is gone is no failure: what is under way is still made durable.
+    fn tell(&self, update: Update) -> Result<(), &'static str> {
+        match self.update.try_send(update) {
+            Err(mpsc::error::TrySendError::Full(_)) => Err("not_reading"),
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+        }
+    }
+}
+
+impl Calls for CallRegistry {
+    fn authenticate(&self, secret: &str, token_only: bool) -> Result<TenantId, Refusal> {
+        let principal = self
+            .parts
+            .keys
+            .authenticate(secret, Purpose::Ingest, self.parts.clock.now())
+            .map_err(|denied| match denied {
+                Denied::Missing => Refusal::NoKey,
+                Denied::Unknown => Refusal::UnknownKey,
+                Denied::Purpose => Refusal::Purpose,
+            })?;
+        if token_only && !principal.token {
+            return Err(Refusal::UnknownKey);
+        }
+        Ok(principal.tenant)
+    }
+
+    fn twilio(&self, account: &str) -> Option<TwilioAccount> {
+        self.parts.twilio.get(account).cloned()
+    }
+
+    fn admit(&self, tenant: &TenantId) -> Result<(), Refusal> {
+        if !self.ready() {
+            return Err(Refusal::Draining);
+        }
+        let table = self.table();
+        if table.on_air.len() >= self.parts.capacity.calls {
+            return Err(Refusal::Full);
+        }
+        if table.on_air.keys().filter(|(owner, _)| owner == tenant).count() >= self.parts.capacity.calls_per_tenant {
+            return Err(Refusal::TenantFull);
+        }
+        Ok(())
+    }
+
+    fn open(&self, request: OpenRequest) -> BoxFuture<'_, Result<OpenCall, Refusal>> {
+        Box::pin(async move {
+            let id = (request.tenant.clone(), request.call.clone());
+            if !self.table().on_air.contains_key(&id) {
+                self.admit(&request.tenant)?;
+            }
+            self.begin(request).await
+        })
+    }
+
+    fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+}

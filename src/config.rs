@@ -1,0 +1,254 @@
+//! Configuration: one TOML file and a few environment variables, checked before anything starts. `docs/configuration.md`
+//! lists every setting.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use sotto_events::TenantId;
+use sotto_ingest::Limits;
+use sotto_pipeline::PipelineSettings;
+use sotto_storage::{Retention, RetentionPolicies};
+
+/// What is wrong with a setting, and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// Where Sotto listens.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Calls come in here, over WebSockets.
+    pub calls: SocketAddr,
+    /// HTTP API, metrics and probes.
+    pub api: SocketAddr,
+    /// PEM file with the certificate chain.
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file with the private key.
+    pub tls_key: Option<PathBuf>,
+    /// Allows addresses other than loopback without TLS, for a proxy in front that ends TLS.
+    pub allow_plaintext: bool,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            calls: SocketAddr::from(([127, 0, 0, 1], 7300)),
+            api: SocketAddr::from(([127, 0, 0, 1], 7301)),
+            tls_certificate: None,
+            tls_key: None,
+            allow_plaintext: false,
+        }
+    }
+}
+
+/// How much one machine takes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Capacity {
+    /// Calls on air at once.
+    pub calls: usize,
+    /// Calls on air at once, of one tenant.
+    pub calls_per_tenant: usize,
+    /// Connections open at once, of each listener.
+    pub connections: usize,
+    /// How long a call whose socket broke waits for its caller.
+    pub resume_seconds: u64,
+    /// Threads for speech; 0 for one a core.
+    pub speech_threads: usize,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self { calls: 200, calls_per_tenant: 200, connections: 2_000, resume_seconds: 60, speech_threads: 0 }
+    }
+}
+
+/// What is special about one tenant.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tenant {
+    pub retention: Option<Retention>,
+    pub twilio: Option<Twilio>,
+}
+
+/// A Twilio account; its calls come to `/v1/twilio/<tenant>`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Twilio {
+    pub auth_token: String,
+    /// The URL Twilio was told.
+    pub url: String,
+}
+
+/// Everything.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Databases and the root key.
+    pub data: PathBuf,
+    /// Folder of the speech models.
+    pub models: Option<PathBuf>,
+    /// Seconds between two sweeps of what has expired.
+    pub sweep_seconds: u64,
+    pub listen: Listen,
+    pub capacity: Capacity,
+    pub pipeline: PipelineSettings,
+    pub limits: Limits,
+    pub retention: Retention,
+    pub tenants: BTreeMap<TenantId, Tenant>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: home("XDG_DATA_HOME", ".local/share").join("sotto"),
+            models: None,
+            sweep_seconds: 60,
+            listen: Listen::default(),
+            capacity: Capacity::default(),
+            pipeline: PipelineSettings::default(),
+            limits: Limits::default(),
+            retention: Retention::default(),
+            tenants: BTreeMap::new(),
+        }
+    }
+}
+
+fn home(variable: &str, otherwise: &str) -> PathBuf {
+    match env::var_os(variable).filter(|folder| !folder.is_empty()) {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(otherwise),
+    }
+}
+
+impl Config {
+    /// Reads the file (none: all defaults), then the environment, and checks everything.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut config = match file {
+            None => Self::default(),
+            Some(file) => {
+                let problem = |why: String| ConfigError(format!("configuration {}: {why}", file.display()));
+                let text = fs::read_to_string(file).map_err(|error| problem(error.to_string()))?;
+                toml::from_str(&text).map_err(|error| problem(error.to_string()))?
+            }
+        };
+        config.read_environment()?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn read_environment(&mut self) -> Result<(), ConfigError> {
+        if let Some(folder) = env::var_os("SOTTO_DATA") {
+            self.data = folder.into();
+        }
+        if let Some(folder) = env::var_os("SOTTO_MODELS").filter(|folder| !folder.is_empty()) {
+            self.models = Some(folder.into());
+        }
+        for (name, address) in
+            [("SOTTO_LISTEN_CALLS", &mut self.listen.calls), ("SOTTO_LISTEN_API", &mut self.listen.api)]
+        {
+            if let Ok(text) = env::var(name) {
+                *address = text.parse().map_err(|_| {
+                    ConfigError(format!("{name} must be an address and a port, such as 127.0.0.1:7300"))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.pipeline.validate().map_err(|why| ConfigError(format!("pipeline.{why}")))?;
+        self.limits.validate().map_err(ConfigError)?;
+        self.retention.validate().map_err(ConfigError)?;
+        for (tenant, settings) in &self.tenants {
+            if let Some(retention) = &settings.retention {
+                retention.validate().map_err(|why| ConfigError(format!("tenants.{tenant}: {why}")))?;
+            }
+        }
+        let Listen { calls, api, tls_certificate, tls_key, allow_plaintext } = &self.listen;
+        if tls_certificate.is_some() != tls_key.is_some() {
+            return Err(ConfigError("listen: give tls_certificate and tls_key together".to_owned()));
+        }
+        let open = [calls, api].into_iter().find(|address| !address.ip().is_loopback());
+        if let (Some(address), None, false) = (open, tls_certificate, allow_plaintext) {
+            return Err(ConfigError(format!(
+                "listen: {address} can be reached from other machines, so it needs tls_certificate and tls_key \
+                 (or allow_plaintext = true behind a proxy that ends TLS)"
+            )));
+        }
+        let zero = self.capacity.calls == 0 || self.capacity.calls_per_tenant == 0 || self.capacity.connections == 0;
+        if zero || self.sweep_seconds == 0 {
+            return Err(ConfigError("capacity and sweep_seconds must be at least 1".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The folder of the models: the setting, or where `models/fetch` puts them.
+    pub fn models(&self) -> PathBuf {
+        self.models.clone().unwrap_or_else(|| {
+            let cache = env::var_os("SOTTO_CACHE").map_or_else(|| home("XDG_CACHE_HOME", ".cache").join("sotto"), PathBuf::from);
+            cache.join("models/moonshine-tiny-en-lean-1")
+        })
+    }
+
+    /// Retention of every tenant.
+    pub fn policies(&self) -> RetentionPolicies {
+        let own = |(tenant, settings): (&TenantId, &Tenant)| Some((tenant.clone(), settings.retention.clone()?));
+        RetentionPolicies { default: self.retention.clone(), tenants: self.tenants.iter().filter_map(own).collect() }
+    }
+
+    /// Threads for speech.
+    pub fn speech_threads(&self) -> usize {
+        match self.capacity.speech_threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
+    /// As TOML, secrets masked.
+    pub fn show(&self) -> Result<String, ConfigError> {
+        let mut shown = self.clone();
+        for twilio in shown.tenants.values_mut().filter_map(|tenant| tenant.twilio.as_mut()) {
+            "********".clone_into(&mut twilio.auth_token);
+        }
+        toml::to_string_pretty(&shown).map_err(|error| ConfigError(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<Config, String> {
+        let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.validate().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn says_what_would_be_right() {
+        for (text, wanted) in [
+            ("[listen]\ncalls = \"0.0.0.0:7300\"", "tls_certificate"),
+            ("[limits]\nidle_seconds = 0", "between 1 and 3600"),
+            ("[retention]\npersonal_seconds = 99999999", "30 days"),
+            ("[pipeline.partials]\ninterval = 9.0", "between 0.1 and 5"),
+            ("nonsense = 1", "unknown field"),
+        ] {
+            let error = check(text).unwrap_err();
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_masked_when_shown() {
+        let config = check("[tenants.acme.twilio]\nauth_token = \"hush\"\nurl = \"wss://a.example/x\"").unwrap();
+        let shown = config.show().unwrap();
+        assert!(!shown.contains("hush") && shown.contains("********"));
+    }
+}

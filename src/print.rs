@@ -1,0 +1,21 @@
+//! Output of commands: results to stdout, everything else to stderr. A reader that has gone ends the command.
+
+use std::io::Write;
+
+/// One line of result.
+pub fn out(line: &str) {
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// One line beside the result.
+pub fn note(line: &str) {
+    // with stderr gone there is nobody left to tell
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
+/// What went wrong.
+pub fn error(message: &str) {
+    note(&format!("sotto: {message}"));
+}
