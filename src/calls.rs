@@ -268,6 +268,13 @@ struct Actor {
     ended: bool,
 }
 
+/// A closed channel means that nobody can ask any more.
+async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
+    if stopped.wait_for(|&stop| stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 type Running = tokio::task::JoinHandle<Result<(), sotto_pipeline::engine::EngineError>>;
 
 impl Actor {
@@ -282,7 +289,7 @@ impl Actor {
                         break Some(code);
                     },
                 },
-                _ = stopped.wait_for(|&stop| stop) => {
+                () = told_to_stop(&mut stopped) => {
                     taken_over = true;
                     break None;
                 }

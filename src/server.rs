@@ -18,7 +18,7 @@ use sotto_storage::{
     Reader, Recorder, StorageMetrics,
     bus::{Bus, embedded::EmbeddedBus},
     clock::SystemClock,
-    keys::{KeyRing, file::FileRoot},
+    keys::{FileRoot, KeyRing},
     sweeper::Sweeper,
     vault::{Vault, embedded::EmbeddedVault},
     writer::Writer,
