@@ -5,7 +5,7 @@ use std::io::Write;
 /// One line of result.
 pub fn out(line: &str) {
     if writeln!(std::io::stdout(), "{line}").is_err() {
-        std::process::exit(0);
+        leave();
     }
 }
 
@@ -18,4 +18,9 @@ pub fn note(line: &str) {
 /// What went wrong.
 pub fn error(message: &str) {
     note(&format!("sotto: {message}"));
+}
+
+/// Ends at once, without running what the speech threads still use.
+pub fn leave() -> ! {
+    signal_hook::low_level::exit(0)
 }

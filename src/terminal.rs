@@ -78,7 +78,7 @@ impl Terminal {
         }
         let mut out = std::io::stdout().lock();
         if out.write_all(picture.as_bytes()).and_then(|()| out.flush()).is_err() {
-            std::process::exit(0);
+            crate::print::leave();
         }
     }
 }

@@ -1,0 +1,10 @@
+//! Whole-system tests: the real binary, real sockets, real speech. Each test has a server and a data folder of its own.
+
+mod architecture;
+mod bad_input;
+mod durability;
+mod live;
+mod privacy;
+mod start;
+mod support;
+mod twilio;

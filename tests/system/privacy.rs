@@ -1,0 +1,113 @@
+//! What the promises say about the data.
+
+use std::{fs, path::Path, time::Duration};
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::*;
+
+fn holds(folder: &Path, needle: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        if bytes.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle.as_bytes())) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn mh1_no_word_and_no_name_lies_on_the_disk_or_in_the_log() {
+    let mut server = Server::start("");
+    let key = server.key("acme", "ingest,read");
+    let heard = whole_call(&server, &key, "call-1", &sample(20), 1_600).await;
+    assert!(heard.iter().any(|message| message["text"].as_str().is_some_and(|text| text.contains("Daniel"))));
+    let (_, metrics) = server.get("", "/metrics").await;
+    for word in ["Daniel", "credit card", "Featherstone"] {
+        assert_eq!(holds(&server.data(), word), Vec::<String>::new());
+        assert!(!metrics.as_str().unwrap().contains(word));
+    }
+    server.terminate();
+    let (_, log) = server.wait();
+    for word in ["Daniel", "credit", "Featherstone", key.as_str()] {
+        assert!(!log.contains(word), "{log}");
+        assert_eq!(holds(&server.data(), word), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn ci10_an_erased_call_is_gone_for_ever() {
+    let server = Server::start("");
+    let key = server.key("acme", "ingest,read,erase");
+    let mut socket = server.connect(&key).await;
+    say(&mut socket, &start("call-1", false)).await;
+    hear(&mut socket).await.unwrap();
+    eventually("the call to be known", || async { (server.get(&key, "/v1/calls/call-1").await.0 == 200).then_some(()) }).await;
+    assert_eq!(server.ask(Method::DELETE, &key, "/v1/calls/call-1").await.0, 409);
+    say(&mut socket, &json!({ "type": "stop" })).await;
+    hear_all(&mut socket).await;
+    let erased = eventually("the call to be erasable", || async {
+        let (status, body) = server.ask(Method::DELETE, &key, "/v1/calls/call-1").await;
+        (status == 200).then_some(body)
+    })
+    .await;
+    assert_eq!(erased["call_id"], "call-1");
+    assert_eq!(server.get(&key, "/v1/calls/call-1/events").await.0, 410);
+    let (_, shown) = server.get(&key, "/v1/calls/call-1").await;
+    assert_eq!((&shown["state"], &shown["metadata"]), (&json!("erased"), &json!({})));
+}
+
+#[tokio::test]
+async fn mh6_what_has_expired_is_not_read_swept_or_not() {
+    let server = Server::start("sweep_seconds = 3600\n[tenants.brief.retention]\ntranscript_seconds = 2");
+    let key = server.key("brief", "ingest,read");
+    whole_call(&server, &key, "call-1", &sample(8), 1_600).await;
+    let finals = || async {
+        let kept = kept(&server, &key, "call-1").await;
+        kept.iter().filter(|event| event["type"] == "final").count()
+    };
+    eventually("expiry", || async { (finals().await == 0).then_some(()) }).await;
+    let kinds: Vec<_> = kept(&server, &key, "call-1").await.iter().map(|event| event["type"].clone()).collect();
+    assert_eq!(kinds, [json!("started"), json!("ended")]);
+}
+
+#[tokio::test]
+async fn mr4_a_tenant_sees_only_its_own() {
+    let server = Server::start("");
+    let key = server.key("acme", "ingest,read");
+    let other = server.key("other", "ingest,read,erase");
+    whole_call(&server, &key, "call-1", &sample(2), 1_600).await;
+    eventually("rows", || async { (server.get(&key, "/v1/calls/call-1").await.0 == 200).then_some(()) }).await;
+    for path in ["/v1/calls/call-1", "/v1/calls/call-1/events", "/v1/calls/call-1/live", "/v1/calls/call-1/export"] {
+        assert_eq!(server.get(&other, path).await.0, 404, "{path}");
+        assert_eq!(server.get("", path).await.0, 401, "{path}");
+    }
+    assert_eq!(server.ask(Method::DELETE, &other, "/v1/calls/call-1").await.0, 404);
+    assert_eq!(server.get(&other, "/v1/calls").await.1["calls"], json!([]));
+    assert_eq!(server.ask(Method::DELETE, &key, "/v1/calls/call-1").await.0, 403);
+}
+
+#[tokio::test]
+async fn the_openapi_document_is_true() {
+    let server = Server::start("");
+    let key = server.key("acme", "ingest,read");
+    whole_call(&server, &key, "call-1", &sample(5), 1_600).await;
+    let (status, document) = server.get("", "/openapi.json").await;
+    assert_eq!(status, 200);
+    let call = document["components"]["schemas"]["Call"]["required"].as_array().unwrap();
+    let (_, page) = server.get(&key, "/v1/calls").await;
+    let keys = page["calls"][0].as_object().unwrap();
+    assert_eq!(keys.len(), call.len());
+    assert!(call.iter().all(|name| keys.contains_key(name.as_str().unwrap())));
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let (status, _) = server.ask(method.clone(), "", &path.replace("{call}", "call-1")).await;
+            assert!(matches!(status, 401 | 415), "{method} {path}: {status}");
+        }
+    }
+    tokio::time::sleep(Duration::ZERO).await;
+}

@@ -1,0 +1,266 @@
+//! A Sotto of one's own, and a caller.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use sotto_ingest::file::{self, Recording};
+use tempfile::TempDir;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest},
+};
+
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Nothing here takes this long unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn sotto() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sotto"));
+    command.env_remove("SOTTO_CONFIG").env_remove("SOTTO_DATA").env_remove("SOTTO_KEY");
+    command
+}
+
+pub struct Server {
+    pub folder: TempDir,
+    child: Option<Child>,
+    pub calls: String,
+    pub api: String,
+    config: String,
+}
+
+impl Server {
+    pub fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server =
+            Self { folder, child: None, calls: String::new(), api: String::new(), config: config.to_owned() };
+        server.boot();
+        server
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("sotto.toml")
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts the process; used again after a kill.
+    pub fn boot(&mut self) {
+        let mut text: toml::Table = toml::from_str(&self.config).unwrap();
+        text.insert("data".into(), self.data().display().to_string().into());
+        let listen = text.entry("listen").or_insert_with(|| toml::Table::new().into()).as_table_mut().unwrap();
+        listen.insert("calls".into(), "127.0.0.1:0".into());
+        listen.insert("api".into(), "127.0.0.1:0".into());
+        std::fs::write(self.config_file(), text.to_string()).unwrap();
+        let mut child = sotto()
+            .arg("--config")
+            .arg(self.config_file())
+            .arg("serve")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let addresses: Vec<&str> = line.split_whitespace().filter(|word| word.contains("127.0.0.1")).collect();
+        if addresses.len() != 2 {
+            let mut log = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+            panic!("no ready line but {line:?}: {log}");
+        }
+        self.calls = addresses[0].trim_end_matches(',').to_owned();
+        self.api = addresses[1].to_owned();
+        self.child = Some(child);
+    }
+
+    pub fn key(&self, tenant: &str, purposes: &str) -> String {
+        let made = sotto()
+            .arg("--config")
+            .arg(self.config_file())
+            .args(["keys", "create", tenant, "--purposes", purposes])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    }
+
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// Waits for the process to end by itself; gives its log.
+    pub fn wait(&mut self) -> (i32, String) {
+        let output = self.child.take().unwrap().wait_with_output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    pub async fn connect(&self, key: &str) -> Socket {
+        self.try_connect("/v1/stream", key).await.unwrap()
+    }
+
+    pub async fn try_connect(&self, path: &str, key: &str) -> Result<Socket, Error> {
+        let mut request = format!("ws://{}{path}", self.calls).into_client_request().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+        connect_async(request).await.map(|(socket, _)| socket)
+    }
+
+    pub async fn get(&self, key: &str, path: &str) -> (u16, Value) {
+        self.ask(reqwest::Method::GET, key, path).await
+    }
+
+    pub async fn ask(&self, method: reqwest::Method, key: &str, path: &str) -> (u16, Value) {
+        let url = format!("http://{}{path}", self.api);
+        let response = client().request(method, url).bearer_auth(key).send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// The value of a metric without labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.get("", "/metrics").await;
+        let text = text.as_str().unwrap_or_default().to_owned();
+        let line = text.lines().find(|line| line.starts_with(&format!("{name} "))).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("no metric {name}")).rsplit(' ').next().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // it may have ended already
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+/// An HTTP client; TLS has its provider from the first call on.
+pub fn client() -> reqwest::Client {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::new()
+}
+
+/// The sample call, or its first `seconds`.
+pub fn sample(seconds: usize) -> Recording {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio/sample_call.flac");
+    let mut recording = file::read(&path).unwrap();
+    for channel in &mut recording.channels {
+        channel.truncate(seconds * recording.rate as usize);
+    }
+    recording
+}
+
+pub fn interleaved(recording: &Recording, from: usize, to: usize) -> Vec<u8> {
+    (from..to).flat_map(|index| recording.channels.iter().flat_map(move |channel| channel[index].to_le_bytes())).collect()
+}
+
+pub fn start(call: &str, resume: bool) -> Value {
+    json!({
+        "type": "start", "call_id": call, "encoding": "s16le", "rate": 16000, "channels": ["agent", "customer"],
+        "metadata": { "customer_name": "Wilhelmina Featherstone" }, "resume": resume,
+    })
+}
+
+pub async fn say(socket: &mut Socket, message: &Value) {
+    socket.send(Message::text(message.to_string())).await.unwrap();
+}
+
+/// The next JSON message; `None` when the socket has ended.
+pub async fn hear(socket: &mut Socket) -> Option<Value> {
+    loop {
+        match timeout(PATIENCE, socket.next()).await.expect("the server says nothing") {
+            Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(text.as_str()).unwrap()),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+            Some(Ok(_)) => {}
+        }
+    }
+}
+
+/// Everything until the socket ends.
+pub async fn hear_all(socket: &mut Socket) -> Vec<Value> {
+    let mut all = Vec::new();
+    while let Some(message) = hear(socket).await {
+        all.push(message);
+    }
+    all
+}
+
+/// Sends `recording` from `from` to `to` in frames of `frame` samples, faster than real time; what the server says
+/// meanwhile is taken in. False when the socket broke.
+pub async fn play(
+    socket: &mut Socket,
+    recording: &Recording,
+    (from, to): (usize, usize),
+    frame: usize,
+    heard: &mut Vec<Value>,
+) -> bool {
+    for at in (from..to).step_by(frame) {
+        let bytes = interleaved(recording, at, to.min(at + frame));
+        if socket.send(Message::binary(bytes)).await.is_err() {
+            return false;
+        }
+        while let Ok(message) = timeout(Duration::from_millis(3), socket.next()).await {
+            match message {
+                Some(Ok(Message::Text(text))) => heard.push(serde_json::from_str(text.as_str()).unwrap()),
+                Some(Ok(_)) => {}
+                _ => return false,
+            }
+        }
+    }
+    true
+}
+
+/// A whole call; gives everything the server said.
+pub async fn whole_call(server: &Server, key: &str, call: &str, recording: &Recording, frame: usize) -> Vec<Value> {
+    let mut socket = server.connect(key).await;
+    say(&mut socket, &start(call, false)).await;
+    let mut heard = vec![hear(&mut socket).await.unwrap()];
+    assert!(play(&mut socket, recording, (0, recording.channels[0].len()), frame, &mut heard).await, "{heard:?}");
+    say(&mut socket, &json!({ "type": "stop" })).await;
+    heard.extend(hear_all(&mut socket).await);
+    heard
+}
+
+/// The kept events among what a server said.
+pub fn events(heard: &[Value]) -> Vec<Value> {
+    heard.iter().filter(|message| message.get("seq").is_some() && message["type"] != "ready").cloned().collect()
+}
+
+pub fn of_type<'a>(heard: &'a [Value], name: &str) -> Vec<&'a Value> {
+    heard.iter().filter(|message| message["type"] == name).collect()
+}
+
+pub async fn kept(server: &Server, key: &str, call: &str) -> Vec<Value> {
+    let (status, body) = server.get(key, &format!("/v1/calls/{call}/events?limit=1000")).await;
+    assert_eq!(status, 200, "{body}");
+    body["events"].as_array().unwrap().clone()
+}
+
+/// Asks again until `wanted` gives something.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut wanted: impl FnMut() -> F) -> T {
+    for _ in 0..600 {
+        if let Some(found) = wanted().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never came true: {what}");
+}
