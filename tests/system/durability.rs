@@ -46,7 +46,7 @@ async fn a_resumed_call_comes_out_as_if_nothing_had_happened() {
         // half of the breaks are not even noticed by the server
         if turn % 2 == 0 { drop(socket) } else { std::mem::forget(socket) }
     }
-    assert_eq!(ended(&server, &key, "broken").await, wanted);
+    assert_same_events(&ended(&server, &key, "broken").await, &wanted);
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn mb1_killed_at_any_moment_nothing_acknowledged_is_lost() {
             assert_eq!(kept.get(seq - 1), Some(&event), "turn {turn}");
         }
     }
-    assert_eq!(ended(&server, &key, "killed").await, wanted);
+    assert_same_events(&ended(&server, &key, "killed").await, &wanted);
 }
 
 #[tokio::test]
@@ -122,5 +122,5 @@ async fn a_shutdown_drains_and_tells_clients_to_come_back() {
     play(&mut socket, &recording, (from, recording.channels[0].len()), 1_600, &mut heard).await;
     say(&mut socket, &json!({ "type": "stop" })).await;
     hear_all(&mut socket).await;
-    assert_eq!(ended(&server, &key, "drained").await, wanted);
+    assert_same_events(&ended(&server, &key, "drained").await, &wanted);
 }

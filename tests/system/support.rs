@@ -244,6 +244,15 @@ pub fn events(heard: &[Value]) -> Vec<Value> {
     heard.iter().filter(|message| message.get("seq").is_some() && message["type"] != "ready").cloned().collect()
 }
 
+/// Two calls' events are the same; says the first that differ, not all of them.
+#[track_caller]
+pub fn assert_same_events(got: &[Value], wanted: &[Value]) {
+    for (at, pair) in got.iter().zip(wanted).enumerate() {
+        assert_eq!(pair.0, pair.1, "event {at}");
+    }
+    assert_eq!(got.len(), wanted.len(), "as many events");
+}
+
 pub fn of_type<'a>(heard: &'a [Value], name: &str) -> Vec<&'a Value> {
     heard.iter().filter(|message| message["type"] == name).collect()
 }
