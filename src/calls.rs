@@ -198,9 +198,8 @@ impl CallRegistry {
         }
         let OpenedCall { recorder, seq, safe, format } = opened;
         let position = safe.iter().map(|safe| safe.position).min().unwrap_or(0);
-        let first = (seq == 0).then(|| {
-            EventBody::Started(StartedCall { format: format.clone(), dialect: request.dialect.to_owned() })
-        });
+        let first = (seq == 0)
+            .then(|| EventBody::Started(StartedCall { format: format.clone(), dialect: request.dialect.to_owned() }));
         let resume = Resume { seq, safe };
         let task = CallTask::new(self.parts.engine.clone(), self.parts.pipeline.clone(), &format, resume)
             .map_err(|_| Refusal::Format)?;
@@ -349,15 +348,13 @@ impl Actor {
 
 impl Calls for CallRegistry {
     fn authenticate(&self, secret: &str, token_only: bool) -> Result<TenantId, Refusal> {
-        let principal = self
-            .parts
-            .keys
-            .authenticate(secret, Purpose::Ingest, self.parts.clock.now())
-            .map_err(|denied| match denied {
+        let principal = self.parts.keys.authenticate(secret, Purpose::Ingest, self.parts.clock.now()).map_err(
+            |denied| match denied {
                 Denied::Missing => Refusal::NoKey,
                 Denied::Unknown => Refusal::UnknownKey,
                 Denied::Purpose => Refusal::Purpose,
-            })?;
+            },
+        )?;
         if token_only && !principal.token {
             return Err(Refusal::UnknownKey);
         }

@@ -51,8 +51,7 @@ pub async fn send(options: &Send) -> Result<(), Failure> {
     };
     note(&format!("call {call}: {:.0} s, {} channel(s)", recording.seconds(), recording.channels.len()));
     let mut terminal = Terminal::new(roles(recording.channels.len()));
-    let player =
-        Player { url: options.url.clone(), key: options.key.clone(), call, recording, metadata: json!({}) };
+    let player = Player { url: options.url.clone(), key: options.key.clone(), call, recording, metadata: json!({}) };
     let json = options.json;
     player.play(|message| if json { out(&message.to_string()) } else { terminal.show(message) }).await?;
     terminal.end();
@@ -105,7 +104,8 @@ impl Player {
 
     async fn connect(&self) -> Result<Socket, Error> {
         let mut request = self.url.as_str().into_client_request()?;
-        let bearer = HeaderValue::from_str(&format!("Bearer {}", self.key)).map_err(|error| Error::HttpFormat(error.into()))?;
+        let bearer =
+            HeaderValue::from_str(&format!("Bearer {}", self.key)).map_err(|error| Error::HttpFormat(error.into()))?;
         request.headers_mut().insert("authorization", bearer);
         connect_async(request).await.map(|(socket, _)| socket)
     }
@@ -151,7 +151,9 @@ impl Player {
     }
 
     fn bytes(&self, from: usize, to: usize) -> Vec<u8> {
-        (from..to).flat_map(|index| self.recording.channels.iter().flat_map(move |samples| samples[index].to_le_bytes())).collect()
+        (from..to)
+            .flat_map(|index| self.recording.channels.iter().flat_map(move |samples| samples[index].to_le_bytes()))
+            .collect()
     }
 }
 

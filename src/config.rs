@@ -192,7 +192,8 @@ impl Config {
     /// The folder of the models: the setting, or where `models/fetch` puts them.
     pub fn models(&self) -> PathBuf {
         self.models.clone().unwrap_or_else(|| {
-            let cache = env::var_os("SOTTO_CACHE").map_or_else(|| home("XDG_CACHE_HOME", ".cache").join("sotto"), PathBuf::from);
+            let cache = env::var_os("SOTTO_CACHE")
+                .map_or_else(|| home("XDG_CACHE_HOME", ".cache").join("sotto"), PathBuf::from);
             cache.join("models/moonshine-tiny-en-lean-1")
         })
     }

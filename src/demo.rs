@@ -31,7 +31,11 @@ pub async fn run(mut config: Config, path: &Path) -> Result<(), Failure> {
     let server = Server::start(&config).await?;
     let api = format!("http://{}", server.api_address);
     let call = random_call("demo")?;
-    note(&format!("demo: playing {} ({:.0} s) as call {call} in real time; Ctrl-C ends it\n", path.display(), recording.seconds()));
+    note(&format!(
+        "demo: playing {} ({:.0} s) as call {call} in real time; Ctrl-C ends it\n",
+        path.display(),
+        recording.seconds()
+    ));
     let mut terminal = Terminal::new(roles(recording.channels.len()));
     let player = Player {
         url: format!("ws://{}/v1/stream", server.calls_address),
@@ -64,13 +68,17 @@ async fn kept(api: &str, key: &str, call: &str, config: &Config) -> Result<(), F
     let client = reqwest::Client::new();
     let ask = |path: String| client.get(format!("{api}/v1/calls/{call}{path}")).bearer_auth(key).send();
     let summary: Value = ask(String::new()).await.map_err(unreachable)?.json().await.map_err(unreachable)?;
-    let events: Value = ask("/events?limit=1000".to_owned()).await.map_err(unreachable)?.json().await.map_err(unreachable)?;
+    let events: Value =
+        ask("/events?limit=1000".to_owned()).await.map_err(unreachable)?.json().await.map_err(unreachable)?;
     let empty = Vec::new();
     let events = events["events"].as_array().unwrap_or(&empty);
     let finals = events.iter().filter(|event| event["type"] == "final").count();
     let days = |seconds: u64| seconds as f64 / 86_400.0;
     out("");
-    out(&format!("kept      {} events of call {call}, {finals} of them utterances, each sealed with the call's own key", events.len()));
+    out(&format!(
+        "kept      {} events of call {call}, {finals} of them utterances, each sealed with the call's own key",
+        events.len()
+    ));
     out(&format!("where     {}", config.data.join("vault.db").display()));
     out(&format!("words     {} days", days(config.retention.transcript_seconds)));
     out(&format!("metadata  {} days", days(config.retention.personal_seconds)));

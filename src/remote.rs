@@ -17,7 +17,14 @@ pub async fn run(command: Calls) -> Result<(), Failure> {
             let page: Value = json(get(&remote, &format!("/v1/calls?limit={limit}")).await?).await?;
             for call in page["calls"].as_array().into_iter().flatten() {
                 let text = |name: &str| call[name].as_str().unwrap_or("-").to_owned();
-                out(&format!("{}  {:<6}  {:>5} events  {}  until {}", text("created_at"), text("state"), call["seq"], text("call_id"), text("expires_at")));
+                out(&format!(
+                    "{}  {:<6}  {:>5} events  {}  until {}",
+                    text("created_at"),
+                    text("state"),
+                    call["seq"],
+                    text("call_id"),
+                    text("expires_at")
+                ));
             }
         }
         Calls::Show { remote, call } => {

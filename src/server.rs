@@ -111,7 +111,8 @@ impl Server {
             twilio: twilio(config),
             metrics: CallMetrics::new(&registry)?,
         });
-        let ingest = sotto_ingest::router(Arc::new(calls.clone()), config.limits.clone(), IngestMetrics::new(&registry)?);
+        let ingest =
+            sotto_ingest::router(Arc::new(calls.clone()), config.limits.clone(), IngestMetrics::new(&registry)?);
         let reader = Reader::new(bus, Arc::clone(&vault), ring, Arc::clone(&clock));
         let ready = calls.clone();
         let api = sotto_dashboards::router(Arc::new(Api { reader, keys, clock }))

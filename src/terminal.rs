@@ -72,7 +72,11 @@ impl Terminal {
             let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0));
             for (channel, rolling) in self.rolling.iter().enumerate() {
                 let Some((stable, tail)) = rolling else { continue };
-                picture.push_str(&format!("  ···  {}{}\n", self.label(channel), fit(stable, tail, width.saturating_sub(18))));
+                picture.push_str(&format!(
+                    "  ···  {}{}\n",
+                    self.label(channel),
+                    fit(stable, tail, width.saturating_sub(18))
+                ));
                 self.drawn += 1;
             }
         }

@@ -37,7 +37,11 @@ pub async fn run(config: &Config, options: &Transcribe) -> Result<(), Failure> {
             failed += 1;
         }
     }
-    if failed > 0 { Err(failure(format!("{failed} of {} files could not be written down", options.files.len()))) } else { Ok(()) }
+    if failed > 0 {
+        Err(failure(format!("{failed} of {} files could not be written down", options.files.len())))
+    } else {
+        Ok(())
+    }
 }
 
 async fn one(
@@ -79,7 +83,8 @@ fn transcribe(
 ) -> Result<mpsc::Receiver<CallOutput>, Failure> {
     let format = AudioFormat::new(Encoding::S16le, recording.rate, roles(recording.channels.len()))
         .map_err(|error| failure(error.to_string()))?;
-    let task = CallTask::new(engine, settings, &format, Resume::default()).map_err(|error| failure(error.to_string()))?;
+    let task =
+        CallTask::new(engine, settings, &format, Resume::default()).map_err(|error| failure(error.to_string()))?;
     let (inputs, input) = mpsc::channel(8);
     let (output, outputs) = mpsc::channel(64);
     tokio::spawn(async move {
@@ -112,7 +117,13 @@ fn lines(output: &CallOutput, path: &Path, options: &Transcribe, several: bool) 
             .iter()
             .filter_map(|event| match &event.body {
                 EventBody::Final(made) if options.json => Some(with_file(json!(event.body), path, several)),
-                EventBody::Final(made) => Some(format!("{}{:>8.2} {}: {}", name(path, several), made.start.seconds(), made.channel, made.text)),
+                EventBody::Final(made) => Some(format!(
+                    "{}{:>8.2} {}: {}",
+                    name(path, several),
+                    made.start.seconds(),
+                    made.channel,
+                    made.text
+                )),
                 _ => None,
             })
             .collect(),

@@ -281,8 +281,9 @@ impl ApiKeys {
     /// # Errors
     /// When there is no such key.
     pub fn revoke(&self, id: &str, now: Timestamp) -> Result<(), AccessError> {
-        let changed =
-            self.lock().execute("UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1", params![id, now.0])?;
+        let changed = self
+            .lock()
+            .execute("UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1", params![id, now.0])?;
         if changed == 0 { Err(AccessError::NoSuchKey(id.to_owned())) } else { Ok(()) }
     }
 

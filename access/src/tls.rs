@@ -32,8 +32,8 @@ pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError>
     if chain.is_empty() {
         return Err(bad_chain("holds no certificate".to_owned()));
     }
-    let private =
-        PrivateKeyDer::from_pem_file(key).map_err(|error| TlsError::Key(key.display().to_string(), error.to_string()))?;
+    let private = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| TlsError::Key(key.display().to_string(), error.to_string()))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()

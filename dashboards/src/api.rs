@@ -11,7 +11,10 @@ use axum::{
         request::Parts,
     },
     middleware::{Next, from_fn},
-    response::{IntoResponse, Response, sse::{KeepAlive, Sse}},
+    response::{
+        IntoResponse, Response,
+        sse::{KeepAlive, Sse},
+    },
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};

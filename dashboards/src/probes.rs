@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, http::{StatusCode, header::CONTENT_TYPE}, response::{IntoResponse, Response}, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use prometheus::{Registry, TextEncoder};
 
 /// Whether the server takes calls.
@@ -17,11 +23,7 @@ pub fn probes(registry: Registry, ready: Ready) -> Router {
 }
 
 async fn readyz(State(ready): State<Ready>) -> Response {
-    if ready() {
-        "ready\n".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
-    }
+    if ready() { "ready\n".into_response() } else { (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response() }
 }
 
 async fn metrics(State(registry): State<Registry>) -> Response {

@@ -25,6 +25,10 @@ pub enum Finish {
 pub enum CallInput {
     Audio(Audio),
     /// Samples that never came; silence stands in for them.
-    Gap { channel: u8, position: u64, samples: u64 },
+    Gap {
+        channel: u8,
+        position: u64,
+        samples: u64,
+    },
     Finish(Finish),
 }

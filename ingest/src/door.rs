@@ -8,7 +8,10 @@ use axum::{
     extract::{Path, Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{AUTHORIZATION, CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
+        header::{
+            AUTHORIZATION, CONNECTION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+            UPGRADE,
+        },
     },
     response::{IntoResponse, Response},
     routing::get,
@@ -58,7 +61,8 @@ async fn stream(State(door): State<Arc<Door>>, request: Request) -> Response {
 
 async fn twilio_stream(State(door): State<Arc<Door>>, Path(account): Path<String>, request: Request) -> Response {
     let Some(account) = door.calls.twilio(&account) else { return door.refuse(Refusal::UnknownKey) };
-    let signature = request.headers().get("x-twilio-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let signature =
+        request.headers().get("x-twilio-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !twilio::signed(&account.auth_token, &account.url, signature) {
         return door.refuse(Refusal::Signature);
     }
@@ -139,9 +143,10 @@ fn error(status: StatusCode, code: &str, message: &str) -> Response {
 
 fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
     let says = |name, wanted: &str| {
-        headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).is_some_and(|value| {
-            value.split(',').any(|part| part.trim().eq_ignore_ascii_case(wanted))
-        })
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+            .is_some_and(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(wanted)))
     };
     let asks = says(CONNECTION, "upgrade") && says(UPGRADE, "websocket") && says(SEC_WEBSOCKET_VERSION, "13");
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|_| asks)?;

@@ -18,7 +18,9 @@ use crate::codec;
 pub enum FileError {
     #[error("{0}: {1}")]
     Open(String, std::io::Error),
-    #[error("{0} is not audio that can be read ({1}); use WAV, FLAC, MP3, OGG Vorbis, M4A, or .ulaw, .alaw, .raw for raw audio")]
+    #[error(
+        "{0} is not audio that can be read ({1}); use WAV, FLAC, MP3, OGG Vorbis, M4A, or .ulaw, .alaw, .raw for raw audio"
+    )]
     Format(String, String),
     #[error("{0} has {1} samples a second; use one of 8000, 16000, 22050, 24000, 44100, 48000")]
     Rate(String, u32),

@@ -44,13 +44,25 @@ enum ClientMessage {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum ServerMessage<'a> {
     /// Send audio from `position` on (samples a channel from the start of the call).
-    Ready { call_id: &'a str, position: u64, seq: u64 },
+    Ready {
+        call_id: &'a str,
+        position: u64,
+        seq: u64,
+    },
     Partial(&'a Partial),
     /// Everything before `position` is durable.
-    Ack { position: u64, seconds: MediaTime },
-    Error { code: &'a str, message: &'a str },
+    Ack {
+        position: u64,
+        seconds: MediaTime,
+    },
+    Error {
+        code: &'a str,
+        message: &'a str,
+    },
     /// Connect again and resume.
-    Reconnect { position: u64 },
+    Reconnect {
+        position: u64,
+    },
 }
 
 /// Why a session ends: the code tells the client, the message what would be right.
@@ -81,7 +93,9 @@ async fn session(socket: &mut Socket, tenant: TenantId, calls: &dyn Calls) -> Re
     let first = timeout(wait, socket.next()).await;
     let request = match first.map_err(|_| bad("start_timeout", "no start message came in time"))? {
         Incoming::Text(text) => start(&text, tenant)?,
-        Incoming::Binary(_) => return Err(bad("start_expected", "audio came before start; send a start message first")),
+        Incoming::Binary(_) => {
+            return Err(bad("start_expected", "audio came before start; send a start message first"));
+        }
         Incoming::Gone(reason) => return Ok(reason),
     };
     let format = request.format.clone();
@@ -106,7 +120,9 @@ fn start(text: &str, tenant: TenantId) -> Result<OpenRequest, Bad> {
     if metadata.len() > MAX_METADATA || !metadata.iter().all(fits) {
         return Err(bad(
             "metadata",
-            format!("metadata may have {MAX_METADATA} entries, keys of {MAX_METADATA_KEY} and values of {MAX_METADATA_VALUE} bytes"),
+            format!(
+                "metadata may have {MAX_METADATA} entries, keys of {MAX_METADATA_KEY} and values of {MAX_METADATA_VALUE} bytes"
+            ),
         ));
     }
     Ok(OpenRequest { tenant, call, dialect: "native", format, metadata, resume })

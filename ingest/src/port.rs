@@ -28,9 +28,13 @@ pub enum Update {
     /// Durable when it is told.
     Event(CallEvent),
     /// Every channel is durable up to this sample.
-    Ack { position: u64 },
+    Ack {
+        position: u64,
+    },
     /// The call cannot go on; what was acknowledged is safe.
-    Failed { code: &'static str },
+    Failed {
+        code: &'static str,
+    },
 }
 
 /// A call that takes audio. Dropping `inputs` leaves the call open for someone to resume.

@@ -6,9 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Deserializer, de};
 use sha1::Sha1;
-use sotto_events::{
-    Audio, AudioFormat, CallInput, ChannelRole, Encoding, EndReason, Finish, TenantId,
-};
+use sotto_events::{Audio, AudioFormat, CallInput, ChannelRole, Encoding, EndReason, Finish, TenantId};
 use subtle::ConstantTimeEq;
 use tokio::time::timeout;
 
@@ -35,7 +33,9 @@ pub fn signed(auth_token: &str, url: &str, signature: &str) -> bool {
         [scheme, empty, host, path] if !host.contains(':') => format!("{scheme}/{empty}/{host}:443/{path}"),
         _ => url.to_owned(),
     };
-    [url.to_owned(), format!("{url}/"), with_port].iter().fold(false, |found, url| found | one_signed(auth_token, url, signature))
+    [url.to_owned(), format!("{url}/"), with_port]
+        .iter()
+        .fold(false, |found, url| found | one_signed(auth_token, url, signature))
 }
 
 fn one_signed(auth_token: &str, url: &str, signature: &str) -> bool {
@@ -63,8 +63,12 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Message {
     Connected,
-    Start { start: Start },
-    Media { media: Media },
+    Start {
+        start: Start,
+    },
+    Media {
+        media: Media,
+    },
     Stop,
     #[serde(other)]
     Other,
@@ -155,7 +159,12 @@ fn request(start: Start, tenant: TenantId) -> Result<OpenRequest, &'static str> 
         call: start.call_sid.parse().map_err(|_| "call_id")?,
         dialect: "twilio",
         format: AudioFormat::new(Encoding::Mulaw, RATE, channels).map_err(|_| "format")?,
-        metadata: start.custom_parameters.into_iter().take(32).filter(|(key, value)| key.len() <= 64 && value.len() <= 1024).collect(),
+        metadata: start
+            .custom_parameters
+            .into_iter()
+            .take(32)
+            .filter(|(key, value)| key.len() <= 64 && value.len() <= 1024)
+            .collect(),
         resume: false,
     })
 }
@@ -277,9 +286,7 @@ mod tests {
     #[test]
     fn signatures_match_the_platforms_own() {
         let url = "wss://example.com/media";
-        for good in
-            ["7PR3qMkpDyEJtMrVOY/LDyNq8J8=", "T+WBXwUXC0/CyoZ1DA+p9ilZORs=", "zyyJQiPZXIGCLy3HYdHEfry0yDg="]
-        {
+        for good in ["7PR3qMkpDyEJtMrVOY/LDyNq8J8=", "T+WBXwUXC0/CyoZ1DA+p9ilZORs=", "zyyJQiPZXIGCLy3HYdHEfry0yDg="] {
             assert!(signed("12345", url, good), "{good}");
         }
         assert!(!signed("12346", url, "7PR3qMkpDyEJtMrVOY/LDyNq8J8="));

@@ -39,7 +39,10 @@ pub enum CallOutput {
     Partial(Partial),
     /// Events to be made durable, in order, with where each channel can be taken up again after them. May hold no
     /// event: then only the safe points have moved.
-    Record { events: Vec<CallEvent>, safe: Vec<SafePoint> },
+    Record {
+        events: Vec<CallEvent>,
+        safe: Vec<SafePoint>,
+    },
 }
 
 /// Where a call begins or goes on.
@@ -199,7 +202,11 @@ impl CallTask {
             lanes.resize_with(self.slots.len(), VadLane::default);
             let mut waiting = Vec::new();
             for (slot, mut lane) in self.slots.iter_mut().zip(lanes) {
-                if slot.channel.fill(&mut lane) { waiting.push(true) } else { waiting.push(false) }
+                if slot.channel.fill(&mut lane) {
+                    waiting.push(true)
+                } else {
+                    waiting.push(false)
+                }
                 self.lanes.push(lane);
             }
             if !waiting.contains(&true) {
@@ -399,7 +406,12 @@ impl CallTask {
         if let Finish::End(reason) = finish {
             let duration = self.slots.iter().map(|slot| slot.channel.end()).max().unwrap_or(0);
             let duration = MediaTime::of_sample(duration, self.rate);
-            self.add((MediaTime::from_micros(u64::MAX), u8::MAX), Some(EventBody::Ended { reason, duration }), None, true);
+            self.add(
+                (MediaTime::from_micros(u64::MAX), u8::MAX),
+                Some(EventBody::Ended { reason, duration }),
+                None,
+                true,
+            );
             self.emit(outputs, true).await;
         }
         Ok(())

@@ -121,12 +121,7 @@ impl Endpointer {
         }
         let end = speech.voiced_end + self.post_roll;
         let restart = end.max(now.saturating_sub(self.pre_roll)).min(now);
-        Some(Decision::Utterance {
-            start: speech.start,
-            voiced_end: speech.voiced_end,
-            end: end.min(now),
-            restart,
-        })
+        Some(Decision::Utterance { start: speech.start, voiced_end: speech.voiced_end, end: end.min(now), restart })
     }
 
     /// Cuts at the quietest frame of the last quarter: low voice probability first, low energy second.
@@ -168,7 +163,10 @@ mod tests {
         let mut endpointer = Endpointer::new(&EndpointSettings::default());
         let decisions = run(&mut endpointer, &[(0.1, 20), (0.9, 30), (0.1, 16)]);
         let (start, end) = (20 * FRAME - 4800, 50 * FRAME + 4800);
-        assert_eq!(decisions, vec![(66, Decision::Utterance { start, voiced_end: 50 * FRAME, end, restart: end.max(66 * FRAME - 4800) })]);
+        assert_eq!(
+            decisions,
+            vec![(66, Decision::Utterance { start, voiced_end: 50 * FRAME, end, restart: end.max(66 * FRAME - 4800) })]
+        );
     }
 
     #[test]
@@ -208,6 +206,9 @@ mod tests {
         let mut endpointer = Endpointer::new(&EndpointSettings::default());
         assert_eq!(run(&mut endpointer, &[(0.9, 30)]), vec![]);
         let length = 30 * FRAME + 100;
-        assert_eq!(endpointer.finish(length), Some(Decision::Utterance { start: 0, voiced_end: 30 * FRAME, end: length, restart: length }));
+        assert_eq!(
+            endpointer.finish(length),
+            Some(Decision::Utterance { start: 0, voiced_end: 30 * FRAME, end: length, restart: length })
+        );
     }
 }

@@ -238,10 +238,7 @@ impl Engine {
     ///
     /// # Errors
     /// When too many partials wait, or the engine has stopped.
-    pub fn transcribe(
-        &self,
-        request: Request,
-    ) -> Result<oneshot::Receiver<Result<Heard, EngineError>>, EngineError> {
+    pub fn transcribe(&self, request: Request) -> Result<oneshot::Receiver<Result<Heard, EngineError>>, EngineError> {
         let (reply, answer) = oneshot::channel();
         let shared = &self.inner.shared;
         let mut queues = shared.lock();

@@ -38,7 +38,8 @@ impl PipelineMetrics {
     /// # Errors
     /// When a name is taken in `registry`.
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let histogram = |name: &str, help: &str, buckets: &[f64]| HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let histogram =
+            |name: &str, help: &str, buckets: &[f64]| HistogramOpts::new(name, help).buckets(buckets.to_vec());
         let metrics = Self {
             queue_depth: IntGaugeVec::new(
                 Opts::new("sotto_speech_queue_depth", "Work waiting for the speech engine."),

@@ -102,10 +102,9 @@ fn process(
     out: &mut Vec<f32>,
 ) {
     let frames_out = block_out.len();
-    let (Ok(input), Ok(mut output)) = (
-        SequentialSlice::new(block_in, 1, block_in.len()),
-        SequentialSlice::new_mut(block_out, 1, frames_out),
-    ) else {
+    let (Ok(input), Ok(mut output)) =
+        (SequentialSlice::new(block_in, 1, block_in.len()), SequentialSlice::new_mut(block_out, 1, frames_out))
+    else {
         unreachable!("one channel of a block always fits its own slice")
     };
     match resampler.process_into_buffer(&input, &mut output, None) {

@@ -96,10 +96,7 @@ impl PipelineSettings {
     pub fn validate(&self) -> Result<(), String> {
         self.endpoint.validate()?;
         if !(0.1..=5.0).contains(&self.partials.interval) {
-            return Err(format!(
-                "partials.interval is {}, must be between 0.1 and 5",
-                self.partials.interval
-            ));
+            return Err(format!("partials.interval is {}, must be between 0.1 and 5", self.partials.interval));
         }
         Ok(())
     }

@@ -58,8 +58,10 @@ impl Rolling {
 /// `voiced` has a flag a 32 ms frame from `start` on.
 pub fn words(text: &str, start: MediaTime, end: MediaTime, voiced: &[bool]) -> Vec<Word> {
     let frame = 1_000_000 * FRAME as u64 / u64::from(SPEECH_RATE);
-    let mut frames: Vec<u64> =
-        (0..voiced.len() as u64).filter(|&index| voiced[index as usize]).map(|index| start.micros() + index * frame).collect();
+    let mut frames: Vec<u64> = (0..voiced.len() as u64)
+        .filter(|&index| voiced[index as usize])
+        .map(|index| start.micros() + index * frame)
+        .collect();
     if frames.is_empty() {
         frames.push(start.micros());
     }

@@ -144,7 +144,8 @@ impl CallRecorder {
                 sealed: self.seal(event.body.kind(), event.seq, &serde_json::to_vec(event)?)?,
             });
         }
-        let live: Vec<Arc<Live>> = sealed.iter().map(|event| self.live(&event.kind, event.seq, &event.sealed)).collect();
+        let live: Vec<Arc<Live>> =
+            sealed.iter().map(|event| self.live(&event.kind, event.seq, &event.sealed)).collect();
         let ended = events.iter().any(|event| matches!(event.body, EventBody::Ended { .. }));
         let (tenant, call) = (self.tenant.clone(), self.call.clone());
         let started = Instant::now();

@@ -40,10 +40,8 @@ impl Database {
     /// # Errors
     /// When the file is not a sound database.
     pub fn open(file: &Path, schema: &str, commit: Histogram) -> Result<Self> {
-        let connection = connect(file, schema).map_err(|error| StorageError::Open {
-            file: file.display().to_string(),
-            why: error.to_string(),
-        })?;
+        let connection = connect(file, schema)
+            .map_err(|error| StorageError::Open { file: file.display().to_string(), why: error.to_string() })?;
         Self::spawn(connection, move |connection, jobs| write(connection, jobs, &commit))
     }
 
@@ -196,12 +194,14 @@ mod tests {
     async fn one_failing_job_does_not_spoil_its_neighbours() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.db");
-        let database = Database::open(&file, "CREATE TABLE IF NOT EXISTS t (x INTEGER PRIMARY KEY)", histogram()).unwrap();
+        let database =
+            Database::open(&file, "CREATE TABLE IF NOT EXISTS t (x INTEGER PRIMARY KEY)", histogram()).unwrap();
         let insert = |x: i64| database.run(move |db| Ok(db.execute("INSERT INTO t VALUES (?1)", [x])?));
         let (a, b, c) = tokio::join!(insert(1), insert(1), insert(2));
         assert_eq!([a.is_ok(), b.is_ok(), c.is_ok()], [true, false, true]);
         let reader = Database::open_reader(&file).unwrap();
-        let count: i64 = reader.run(|db| Ok(db.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)).await.unwrap();
+        let count: i64 =
+            reader.run(|db| Ok(db.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)).await.unwrap();
         assert_eq!(count, 2);
     }
 

@@ -140,7 +140,8 @@ async fn a_client_that_never_reads_holds_up_nobody() {
     for at in (0..recording.channels[0].len()).step_by(3_200) {
         deaf.send(Message::binary(interleaved(&recording, at, at + 3_200))).await.unwrap();
     }
-    let other = tokio::time::timeout(Duration::from_secs(30), whole_call(&server, &key, "other", &recording, 1_600)).await;
+    let other =
+        tokio::time::timeout(Duration::from_secs(30), whole_call(&server, &key, "other", &recording, 1_600)).await;
     assert_eq!(of_type(&other.expect("held up"), "ended").len(), 1);
     drop(deaf);
 }
@@ -151,6 +152,9 @@ async fn a_call_that_never_stops_is_stopped() {
     let key = server.key("acme", "ingest,read");
     let frames = vec![Message::binary(vec![0; 64_000]); 4];
     assert_eq!(after_start(&server, &key, "long", frames).await, json!("too_long"));
-    let last = eventually("the end in rows", || async { kept(&server, &key, "long").await.last().cloned().filter(|event| event["type"] == "ended") }).await;
+    let last = eventually("the end in rows", || async {
+        kept(&server, &key, "long").await.last().cloned().filter(|event| event["type"] == "ended")
+    })
+    .await;
     assert_eq!(last["reason"], "too_long");
 }

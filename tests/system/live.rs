@@ -44,12 +44,15 @@ async fn stable_text_is_never_taken_back() {
     let partials = of_type(&heard, "partial");
     let mut checked = 0;
     for partial in &partials {
-        let same = |other: &&&Value| other["channel"] == partial["channel"] && other["utterance"] == partial["utterance"];
+        let same =
+            |other: &&&Value| other["channel"] == partial["channel"] && other["utterance"] == partial["utterance"];
         let stable = partial["stable"].as_str().unwrap();
         let Some(made) = finals.iter().find(same) else { continue };
         assert!(made["text"].as_str().unwrap().starts_with(stable), "{partial} then {made}");
         checked += usize::from(!stable.is_empty());
-        for later in partials.iter().filter(same).filter(|later| later["revision"].as_u64() > partial["revision"].as_u64()) {
+        for later in
+            partials.iter().filter(same).filter(|later| later["revision"].as_u64() > partial["revision"].as_u64())
+        {
             assert!(later["stable"].as_str().unwrap().starts_with(stable), "{partial} then {later}");
         }
     }
@@ -82,10 +85,13 @@ async fn a_quiet_or_ugly_sound_is_no_speech_and_no_trouble() {
     let tone = |index: usize| ((index as f64 * 0.17).sin() * 20_000.0) as i16;
     let mut recording = sample(1);
     // silence beside constant offset, then noise beside a clipped tone
-    for pair in [[vec![0; length], vec![9_000; length]], [
-        (0..length).map(|_| noise() / 8).collect(),
-        (0..length).map(|index| if tone(index) > 0 { i16::MAX } else { i16::MIN }).collect(),
-    ]] {
+    for pair in [
+        [vec![0; length], vec![9_000; length]],
+        [
+            (0..length).map(|_| noise() / 8).collect(),
+            (0..length).map(|index| if tone(index) > 0 { i16::MAX } else { i16::MIN }).collect(),
+        ],
+    ] {
         recording.channels = pair.to_vec();
         let call = format!("ugly-{}", recording.channels[0][1] != 0);
         let heard = whole_call(&server, &key, &call, &recording, 16_000).await;
@@ -124,7 +130,8 @@ async fn a_transcript_is_exported_in_every_format() {
     let server = Server::start("");
     let key = server.key("acme", "ingest,read");
     whole_call(&server, &key, "call-1", &sample(8), 1_600).await;
-    eventually("rows", || async { (kept(&server, &key, "call-1").await.last()?["type"] == "ended").then_some(()) }).await;
+    eventually("rows", || async { (kept(&server, &key, "call-1").await.last()?["type"] == "ended").then_some(()) })
+        .await;
     for (format, wanted) in [("text", "agent: Thank you"), ("srt", "1\n00:00:00,"), ("vtt", "WEBVTT\n\n00:00:0")] {
         let (status, body) = server.get(&key, &format!("/v1/calls/call-1/export?format={format}")).await;
         assert_eq!(status, 200);

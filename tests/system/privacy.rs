@@ -45,7 +45,10 @@ async fn ci10_an_erased_call_is_gone_for_ever() {
     let mut socket = server.connect(&key).await;
     say(&mut socket, &start("call-1", false)).await;
     hear(&mut socket).await.unwrap();
-    eventually("the call to be known", || async { (server.get(&key, "/v1/calls/call-1").await.0 == 200).then_some(()) }).await;
+    eventually("the call to be known", || async {
+        (server.get(&key, "/v1/calls/call-1").await.0 == 200).then_some(())
+    })
+    .await;
     assert_eq!(server.ask(Method::DELETE, &key, "/v1/calls/call-1").await.0, 409);
     say(&mut socket, &json!({ "type": "stop" })).await;
     hear_all(&mut socket).await;

@@ -5,7 +5,10 @@ use std::{fs, net::TcpListener, path::Path};
 use futures_util::{SinkExt, StreamExt};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{ClientConfig, RootCertStore};
-use tokio_tungstenite::{Connector, connect_async_tls_with_config, tungstenite::{Message, client::IntoClientRequest}};
+use tokio_tungstenite::{
+    Connector, connect_async_tls_with_config,
+    tungstenite::{Message, client::IntoClientRequest},
+};
 
 use crate::support::*;
 

@@ -169,7 +169,9 @@ pub fn sample(seconds: usize) -> Recording {
 }
 
 pub fn interleaved(recording: &Recording, from: usize, to: usize) -> Vec<u8> {
-    (from..to).flat_map(|index| recording.channels.iter().flat_map(move |channel| channel[index].to_le_bytes())).collect()
+    (from..to)
+        .flat_map(|index| recording.channels.iter().flat_map(move |channel| channel[index].to_le_bytes()))
+        .collect()
 }
 
 pub fn start(call: &str, resume: bool) -> Value {

@@ -63,7 +63,11 @@ async fn both_tracks_of_a_twilio_call_are_written_down() {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
     }
-    say(&mut socket, &json!({ "event": "stop", "streamSid": "MZ1", "stop": { "accountSid": "AC1", "callSid": "CA1" } })).await;
+    say(
+        &mut socket,
+        &json!({ "event": "stop", "streamSid": "MZ1", "stop": { "accountSid": "AC1", "callSid": "CA1" } }),
+    )
+    .await;
     hear_all(&mut socket).await;
     let kept = eventually("the end of the call", || async {
         let kept = kept(&server, &key, "CA1").await;
@@ -71,7 +75,8 @@ async fn both_tracks_of_a_twilio_call_are_written_down() {
     })
     .await;
     let said = |channel: u64, words: &str| {
-        kept.iter().any(|event| event["channel"] == channel && event["text"].as_str().is_some_and(|text| text.contains(words)))
+        kept.iter()
+            .any(|event| event["channel"] == channel && event["text"].as_str().is_some_and(|text| text.contains(words)))
     };
     assert_eq!(kept[0]["format"]["channels"], json!(["agent", "customer"]));
     assert!(said(0, "Thank you for calling") && said(1, "credit card"), "{kept:?}");

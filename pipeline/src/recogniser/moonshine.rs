@@ -82,7 +82,10 @@ impl Moonshine {
             .map_err(|_| ModelError::Missing { file: "tokenizer.bin".to_owned(), folder: folder.to_owned() })?;
         let tokenizer = Tokenizer::parse(&bytes).map_err(ModelError::Inference)?;
         if tokenizer.len() != VOCABULARY {
-            return Err(ModelError::Inference(format!("the tokenizer has {} tokens, not {VOCABULARY}", tokenizer.len())));
+            return Err(ModelError::Inference(format!(
+                "the tokenizer has {} tokens, not {VOCABULARY}",
+                tokenizer.len()
+            )));
         }
         Ok(Self {
             encoder: session(environment, &folder.join("encoder.onnx"))?,
@@ -334,7 +337,8 @@ impl Moonshine {
         for layer in 0..LAYERS {
             let keys = outputs[self.names.new_keys[layer].as_str()].try_extract_tensor::<f32>()?.1;
             let values = outputs[self.names.new_values[layer].as_str()].try_extract_tensor::<f32>()?.1;
-            for (row, &(past, accepted)) in appended.iter().enumerate().filter_map(|(row, a)| Some((row, a.as_ref()?))) {
+            for (row, &(past, accepted)) in appended.iter().enumerate().filter_map(|(row, a)| Some((row, a.as_ref()?)))
+            {
                 cohort.keys[layer].append(row, past, keys, feed.width, accepted);
                 cohort.values[layer].append(row, past, values, feed.width, accepted);
             }
@@ -386,7 +390,8 @@ impl SpeechModel for Moonshine {
             let cohort = Cohort::new(rows, &packed, key.is_some());
             let (rows, passes) = self.decode(cohort, between)?;
             for row in rows {
-                let confidence = if key.is_some() { (row.log_probability / row.judged.max(1) as f32).exp() } else { 0.0 };
+                let confidence =
+                    if key.is_some() { (row.log_probability / row.judged.max(1) as f32).exp() } else { 0.0 };
                 results[row.job] = Hypothesis { tokens: row.tokens, confidence, cut_short: row.cut_short, passes };
             }
         }
@@ -418,7 +423,10 @@ mod tests {
         let mut row = Row::new(0, &Job { audio: &audio, prefix: &[5], draft: &[6, 7, 8], exact: false });
         assert_eq!(row.feed, [1, 5, 6, 7, 8]);
         assert_eq!(row.accept(&[6, 9, 1, 1], 0.0), 3);
-        assert_eq!((row.tokens.as_slice(), row.feed.as_slice(), row.past, row.done), (&[5, 6, 9][..], &[9][..], 3, false));
+        assert_eq!(
+            (row.tokens.as_slice(), row.feed.as_slice(), row.past, row.done),
+            (&[5, 6, 9][..], &[9][..], 3, false)
+        );
         row.accept(&[END], 0.0);
         assert!(row.done);
     }

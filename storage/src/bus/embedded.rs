@@ -45,9 +45,8 @@ fn last_offset(db: &rusqlite::Connection) -> Result<u64> {
 }
 
 fn position(db: &rusqlite::Connection, consumer: &str) -> Result<i64> {
-    let found = db
-        .query_row("SELECT position FROM consumers WHERE name = ?1", [consumer], |row| row.get(0))
-        .optional()?;
+    let found =
+        db.query_row("SELECT position FROM consumers WHERE name = ?1", [consumer], |row| row.get(0)).optional()?;
     Ok(found.unwrap_or(0))
 }
 

@@ -94,26 +94,22 @@ fn find(db: &Connection, tenant: &TenantId, call: &CallId, now: Timestamp) -> Re
 fn insert(db: &Connection, row: &CallRow) -> Result<()> {
     let (metadata, metadata_expires_at) = row.metadata.clone().unzip();
     // a call that has expired but is not yet swept gives its id free
-    db.execute(
-        "DELETE FROM calls WHERE tenant = ?1 AND call = ?2",
-        params![row.tenant.as_str(), row.call.as_str()],
+    db.execute("DELETE FROM calls WHERE tenant = ?1 AND call = ?2", params![row.tenant.as_str(), row.call.as_str()])?;
+    db.execute("DELETE FROM events WHERE tenant = ?1 AND call = ?2", params![row.tenant.as_str(), row.call.as_str()])?;
+    db.prepare_cached("INSERT INTO calls VALUES (?1, ?2, 0, ?3, ?4, ?5, NULL, ?6, ?7, ?8, ?9, 0, ?10)")?.execute(
+        params![
+            row.tenant.as_str(),
+            row.call.as_str(),
+            row.dialect,
+            serde_json::to_string(&row.format)?,
+            row.created_at.0,
+            row.expires_at.0,
+            row.wrapped_key,
+            metadata,
+            metadata_expires_at.map(|at| at.0),
+            serde_json::to_string(&row.safe)?,
+        ],
     )?;
-    db.execute(
-        "DELETE FROM events WHERE tenant = ?1 AND call = ?2",
-        params![row.tenant.as_str(), row.call.as_str()],
-    )?;
-    db.prepare_cached("INSERT INTO calls VALUES (?1, ?2, 0, ?3, ?4, ?5, NULL, ?6, ?7, ?8, ?9, 0, ?10)")?.execute(params![
-        row.tenant.as_str(),
-        row.call.as_str(),
-        row.dialect,
-        serde_json::to_string(&row.format)?,
-        row.created_at.0,
-        row.expires_at.0,
-        row.wrapped_key,
-        metadata,
-        metadata_expires_at.map(|at| at.0),
-        serde_json::to_string(&row.safe)?,
-    ])?;
     Ok(())
 }
 
@@ -288,9 +284,9 @@ impl Vault for EmbeddedVault {
     }
 
     fn has_keys(&self) -> BoxFuture<'_, Result<bool>> {
-        Box::pin(self.reader.run(|db| {
-            Ok(db.query_row("SELECT EXISTS (SELECT 1 FROM tenant_keys)", [], |row| row.get(0))?)
-        }))
+        Box::pin(
+            self.reader.run(|db| Ok(db.query_row("SELECT EXISTS (SELECT 1 FROM tenant_keys)", [], |row| row.get(0))?)),
+        )
     }
 
     fn tenant_key(&self, tenant: TenantId) -> BoxFuture<'_, Result<Option<Vec<u8>>>> {
