@@ -130,6 +130,7 @@ impl CallRegistry {
     }
 
     fn park(&self, request: OpenRequest) {
+        let request = OpenRequest { resume: true, ..request };
         let id = (request.tenant.clone(), request.call.clone());
         let number = {
             let mut table = self.table();

@@ -1,6 +1,6 @@
 //! What was heard in one stretch of speech: rolling partials, then one final.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::MediaTime;
 
@@ -41,8 +41,36 @@ pub struct Final {
     pub end: MediaTime,
     pub text: String,
     pub words: Vec<Word>,
-    /// Geometric mean of the token probabilities, 0 to 1.
+    /// Geometric mean of the token probabilities, 0 to 1; four decimals are kept.
+    #[serde(serialize_with = "four_decimals")]
     pub confidence: f32,
     /// Names models, graphs and grids that made this text.
     pub model: String,
+}
+
+/// More digits would only show how a 32-bit number looks as a 64-bit one, differently in every reader.
+fn four_decimals<S: Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((f64::from(*value) * 1e4).round() / 1e4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confidence_reads_the_same_everywhere() {
+        let made = Final {
+            channel: 0,
+            utterance: 1,
+            start: MediaTime::ZERO,
+            end: MediaTime::ZERO,
+            text: String::new(),
+            words: Vec::new(),
+            confidence: 0.831_486_05,
+            model: String::new(),
+        };
+        let text = serde_json::to_string(&made).unwrap();
+        assert!(text.contains(r#""confidence":0.8315"#), "{text}");
+        assert_eq!(serde_json::to_value(&made).unwrap().to_string(), serde_json::from_str::<serde_json::Value>(&text).unwrap().to_string());
+    }
 }

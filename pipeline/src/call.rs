@@ -406,6 +406,10 @@ impl CallTask {
         if let Finish::End(reason) = finish {
             let duration = self.slots.iter().map(|slot| slot.channel.end()).max().unwrap_or(0);
             let duration = MediaTime::of_sample(duration, self.rate);
+            // nothing of the call is left to be heard
+            for (safe, slot) in self.safe.iter_mut().zip(&self.slots) {
+                safe.position = slot.channel.end();
+            }
             self.add(
                 (MediaTime::from_micros(u64::MAX), u8::MAX),
                 Some(EventBody::Ended { reason, duration }),
