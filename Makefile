@@ -12,7 +12,7 @@ setup: ## install what is missing: Debian packages (as root), Rust, models
 	@tools/setup
 
 build: setup ## the release binary
-	@source tools/env && cargo build --release --locked $(CARGO_FLAGS)
+	@source tools/env && cargo build --release --workspace --locked $(CARGO_FLAGS)
 
 demo: build ## play a two-sided call through a real Sotto and watch the transcript roll
 	@source tools/env && exec target/release/sotto demo tests/audio/sample_call.flac

@@ -1,0 +1,167 @@
+//! Processor time and latency of calls that come in real time.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::future::try_join_all;
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use sotto_events::{Final, Partial};
+use sotto_ingest::file::Recording;
+use sotto_pipeline::{Engine, PipelineSettings};
+
+use super::{
+    Failure,
+    feed::{Heard, Pace, Utterance, play},
+    machine::{cpu_seconds, peak_memory},
+};
+
+/// Latencies in milliseconds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Percentiles {
+    pub count: u64,
+    pub p50: f64,
+    pub p95: f64,
+    pub p99: f64,
+}
+
+/// What a number of calls at once cost.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cost {
+    pub calls: usize,
+    pub partials: bool,
+    /// Audio of all channels of all calls.
+    pub audio_seconds: f64,
+    /// Audio inside utterances.
+    pub speech_seconds: f64,
+    pub cpu_seconds: f64,
+    pub cpu_ms_per_audio_second: f64,
+    pub cpu_ms_per_speech_second: f64,
+    /// Of one core, by the share of real time.
+    pub cores_used: f64,
+    /// From the audio a partial covers being there to the partial.
+    pub partial_latency_ms: Option<Percentiles>,
+    /// From the end of an utterance being noticed to its final.
+    pub final_latency_ms: Option<Percentiles>,
+    /// From the last voiced sound of an utterance to its final: the silence that ends it is in it.
+    pub final_after_speech_ms: Option<Percentiles>,
+    /// Partials that came late, and said so, in percent.
+    pub degraded_percent: f64,
+    /// Words shown in a partial and changed or withdrawn later, in percent of the words of the finals.
+    pub unstable_words_percent: f64,
+    pub peak_memory_bytes: u64,
+}
+
+/// Plays `recordings`, one a call, in real time, and measures the process meanwhile.
+///
+/// # Errors
+/// When a call fails.
+pub async fn measure(
+    engine: &Engine,
+    settings: &PipelineSettings,
+    recordings: Vec<Recording>,
+) -> Result<Cost, Failure> {
+    let calls = recordings.len();
+    let seconds = |recording: &Recording| recording.seconds() * recording.channels.len() as f64;
+    let audio_seconds: f64 = recordings.iter().map(seconds).sum();
+    let longest = recordings.iter().map(Recording::seconds).fold(0.0, f64::max);
+    let speech_before = engine.metrics().speech_seconds.get();
+    let cpu_before = cpu_seconds()?;
+    let plays = recordings.into_iter().enumerate().map(|(index, recording)| {
+        // calls do not begin together
+        let offset = Duration::from_millis(index as u64 * 1000 / calls as u64);
+        play(engine.clone(), settings.clone(), recording, Pace::RealTime { offset })
+    });
+    let heard = try_join_all(plays.map(tokio::spawn)).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let cpu = cpu_seconds()? - cpu_before;
+    let speech_seconds = engine.metrics().speech_seconds.get() - speech_before;
+    let latencies = Latencies::of(&heard, settings)?;
+    let (partials, degraded) = latencies.partials;
+    Ok(Cost {
+        calls,
+        partials: settings.partials.enabled,
+        audio_seconds,
+        speech_seconds,
+        cpu_seconds: cpu,
+        cpu_ms_per_audio_second: 1e3 * cpu / audio_seconds,
+        cpu_ms_per_speech_second: 1e3 * cpu / speech_seconds,
+        cores_used: cpu / longest,
+        partial_latency_ms: percentiles(&latencies.partial),
+        final_latency_ms: percentiles(&latencies.finals),
+        final_after_speech_ms: percentiles(&latencies.after_speech),
+        degraded_percent: 100.0 * degraded as f64 / partials.max(1) as f64,
+        unstable_words_percent: unstable(&heard),
+        peak_memory_bytes: peak_memory()?,
+    })
+}
+
+struct Latencies {
+    partial: Histogram<u64>,
+    finals: Histogram<u64>,
+    after_speech: Histogram<u64>,
+    /// All, and those that were degraded.
+    partials: (usize, usize),
+}
+
+impl Latencies {
+    fn of(heard: &[Vec<Heard>], settings: &PipelineSettings) -> Result<Self, Failure> {
+        let histogram = || Histogram::new_with_bounds(1, 600_000_000, 3);
+        let mut latencies =
+            Self { partial: histogram()?, finals: histogram()?, after_speech: histogram()?, partials: (0, 0) };
+        let endpoint = &settings.endpoint;
+        for Heard { at, what } in heard.iter().flatten() {
+            let since = |media: f64| (at.as_secs_f64() - media).max(0.0) * 1e6;
+            match what {
+                Utterance::Partial(partial) => {
+                    latencies.partials.0 += 1;
+                    latencies.partials.1 += usize::from(partial.degraded);
+                    latencies.partial.record(since(partial.end.seconds()) as u64 + 1)?;
+                }
+                // an utterance that was cut does not end with the silence that tells when it was noticed
+                Utterance::Final(made) if ends_in_silence(made, endpoint.max_length) => {
+                    let voiced_end = made.end.seconds() - endpoint.post_roll;
+                    let noticed = voiced_end + endpoint.silence;
+                    // nor does one that the end of the recording ended
+                    if at.as_secs_f64() > noticed {
+                        latencies.after_speech.record(since(voiced_end) as u64 + 1)?;
+                        latencies.finals.record(since(noticed) as u64 + 1)?;
+                    }
+                }
+                Utterance::Final(_) => {}
+            }
+        }
+        Ok(latencies)
+    }
+}
+
+fn ends_in_silence(made: &Final, max_length: f64) -> bool {
+    made.end.seconds() - made.start.seconds() < 0.7 * max_length
+}
+
+fn percentiles(histogram: &Histogram<u64>) -> Option<Percentiles> {
+    let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1e3;
+    (!histogram.is_empty()).then(|| Percentiles { count: histogram.len(), p50: at(0.5), p95: at(0.95), p99: at(0.99) })
+}
+
+/// Shown words that a later revision or the final changed or withdrew, over the words of the finals.
+fn unstable(heard: &[Vec<Heard>]) -> f64 {
+    let (mut changed, mut words) = (0, 0);
+    for call in heard {
+        let mut shown: BTreeMap<(u8, u64), Vec<String>> = BTreeMap::new();
+        for Heard { what, .. } in call {
+            let (key, text) = match what {
+                Utterance::Partial(Partial { channel, utterance, stable, tail, .. }) => {
+                    ((*channel, *utterance), format!("{stable} {tail}"))
+                }
+                Utterance::Final(Final { channel, utterance, text, .. }) => ((*channel, *utterance), text.clone()),
+            };
+            let now: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+            if let Utterance::Final(_) = what {
+                words += now.len();
+            }
+            let before = shown.entry(key).or_default();
+            changed += before.iter().enumerate().filter(|(index, word)| now.get(*index) != Some(word)).count();
+            *before = now;
+        }
+    }
+    100.0 * changed as f64 / words.max(1) as f64
+}
