@@ -71,6 +71,9 @@ mod tests {
         };
         let text = serde_json::to_string(&made).unwrap();
         assert!(text.contains(r#""confidence":0.8315"#), "{text}");
-        assert_eq!(serde_json::to_value(&made).unwrap().to_string(), serde_json::from_str::<serde_json::Value>(&text).unwrap().to_string());
+        assert_eq!(
+            serde_json::to_value(&made).unwrap().to_string(),
+            serde_json::from_str::<serde_json::Value>(&text).unwrap().to_string()
+        );
     }
 }

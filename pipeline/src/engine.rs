@@ -19,12 +19,15 @@ use tokio::sync::oneshot;
 use crate::{
     metrics::PipelineMetrics,
     models::{ModelError, Models},
-    recogniser::{Job, SpeechModel},
+    recogniser::{Batch, Hypothesis, Job, SpeechModel, Vocabulary},
     vad::{Vad, VadLane},
 };
 
 /// Most channels in one voice activity batch.
 const VAD_BATCH: usize = 32;
+
+/// Most exact windows taken at once: they seldom share a pass, so more would only hold up those that come next.
+const EXACT_BATCH: usize = 4;
 
 /// How the engine runs.
 #[derive(Debug, Clone)]
@@ -63,6 +66,13 @@ pub struct Request {
     /// The previous hypothesis after the prefix.
     pub draft: Vec<u32>,
     pub deadline: Instant,
+}
+
+impl Request {
+    fn job(&self) -> Job<'_> {
+        let exact = self.purpose != Purpose::Partial;
+        Job { audio: &self.audio, prefix: &self.prefix, draft: &self.draft, exact }
+    }
 }
 
 /// What was heard.
@@ -194,7 +204,8 @@ impl Engine {
         for index in 0..settings.threads.max(1) {
             let model = models.recogniser()?;
             model.version().clone_into(&mut version);
-            let worker = Worker { shared: Arc::clone(&shared), vad: models.vad()?, model };
+            let worker =
+                Worker { shared: Arc::clone(&shared), vad: models.vad()?, vocabulary: model.vocabulary(), model };
             let thread = thread::Builder::new()
                 .name(format!("speech-{index}"))
                 .spawn(move || worker.run())
@@ -284,6 +295,7 @@ impl Drop for Inner {
 struct Worker {
     shared: Arc<Shared>,
     vad: Vad,
+    vocabulary: Arc<dyn Vocabulary>,
     model: Box<dyn SpeechModel>,
 }
 
@@ -309,7 +321,7 @@ impl Worker {
                 return Some(Work::Voice(requests));
             }
             let limit = self.model.batch_limit();
-            let finals = take(&mut queues.finals, limit);
+            let finals = take(&mut queues.finals, EXACT_BATCH.min(limit));
             if !finals.is_empty() {
                 self.shared.metrics.queue_depth.with_label_values(&["final"]).set(queues.finals.len() as i64);
                 return Some(Work::Speech(finals));
@@ -333,53 +345,69 @@ impl Worker {
             let waited = started.duration_since(ticket.since).as_secs_f64();
             metrics.queue_wait.with_label_values(&[ticket.request.purpose.name()]).observe(waited);
         }
-        let jobs: Vec<Job<'_>> = tickets
-            .iter()
-            .map(|ticket| Job {
-                audio: &ticket.request.audio,
-                prefix: &ticket.request.prefix,
-                draft: &ticket.request.draft,
-                exact: ticket.request.purpose != Purpose::Partial,
-            })
-            .collect();
-        let (shared, vad) = (&self.shared, &mut self.vad);
-        let mut between = || {
-            let requests = take_voice(&mut shared.lock());
-            if let Some(requests) = requests {
-                voice(vad, &shared.metrics, requests);
-            }
-        };
-        let results = self.model.transcribe(&jobs, &mut between);
         let purpose = tickets[0].request.purpose.name();
         metrics.batch_size.with_label_values(&[purpose]).observe(tickets.len() as f64);
-        metrics.recogniser_seconds.with_label_values(&[purpose]).inc_by(started.elapsed().as_secs_f64());
         let audio: usize = tickets.iter().map(|ticket| ticket.request.audio.len()).sum();
         metrics.window_seconds.with_label_values(&[purpose]).inc_by(audio as f64 / f64::from(crate::SPEECH_RATE));
-        match results {
-            Ok(results) => {
-                for (ticket, result) in tickets.into_iter().zip(results) {
-                    metrics.tokens.inc_by(result.tokens.len() as u64);
-                    if result.cut_short {
-                        metrics.cut_short.inc();
-                    }
-                    let stable = self.model.text(&ticket.request.prefix);
-                    let text = self.model.text(&result.tokens);
-                    let tail = text.get(stable.len()..).unwrap_or_default().trim_start().to_owned();
-                    let begins_word = result.tokens.iter().map(|&token| self.model.begins_word(token)).collect();
-                    let heard =
-                        Heard { tokens: result.tokens, stable, tail, confidence: result.confidence, begins_word };
-                    answer(ticket.reply, Ok(heard));
-                }
-            }
-            Err(error) => {
-                metrics.failures.inc();
-                tracing::error!(%error, "recogniser failed");
-                for ticket in tickets {
-                    answer(ticket.reply, Err(EngineError::Model(error.to_string())));
-                }
+        let (requests, replies): (Vec<Request>, Vec<_>) =
+            tickets.into_iter().map(|ticket| (ticket.request, Some(ticket.reply))).unzip();
+        let jobs: Vec<Job<'_>> = requests.iter().map(Request::job).collect();
+        let mut waiting = Waiting {
+            requests: &requests,
+            replies,
+            vocabulary: self.vocabulary.as_ref(),
+            shared: &self.shared,
+            vad: &mut self.vad,
+        };
+        let outcome = self.model.transcribe(&jobs, &mut waiting);
+        let left = std::mem::take(&mut waiting.replies);
+        metrics.recogniser_seconds.with_label_values(&[purpose]).inc_by(started.elapsed().as_secs_f64());
+        if let Err(error) = outcome {
+            metrics.failures.inc();
+            tracing::error!(%error, "recogniser failed");
+            for reply in left.into_iter().flatten() {
+                answer(reply, Err(EngineError::Model(error.to_string())));
             }
         }
     }
+}
+
+/// The tickets of a batch that is being worked on.
+struct Waiting<'a> {
+    requests: &'a [Request],
+    replies: Vec<Option<Reply<Heard>>>,
+    vocabulary: &'a dyn Vocabulary,
+    shared: &'a Shared,
+    vad: &'a mut Vad,
+}
+
+impl Batch for Waiting<'_> {
+    fn done(&mut self, index: usize, hypothesis: Hypothesis) {
+        let metrics = &self.shared.metrics;
+        metrics.tokens.inc_by(hypothesis.tokens.len() as u64);
+        if hypothesis.cut_short {
+            metrics.cut_short.inc();
+        }
+        if let Some(reply) = self.replies[index].take() {
+            answer(reply, Ok(heard(self.vocabulary, &self.requests[index].prefix, hypothesis)));
+        }
+    }
+
+    fn between(&mut self) {
+        let requests = take_voice(&mut self.shared.lock());
+        if let Some(requests) = requests {
+            voice(self.vad, &self.shared.metrics, requests);
+        }
+    }
+}
+
+fn heard(vocabulary: &dyn Vocabulary, prefix: &[u32], hypothesis: Hypothesis) -> Heard {
+    let Hypothesis { tokens, confidence, .. } = hypothesis;
+    let stable = vocabulary.text(prefix);
+    let text = vocabulary.text(&tokens);
+    let tail = text.get(stable.len()..).unwrap_or_default().trim_start().to_owned();
+    let begins_word = tokens.iter().map(|&token| vocabulary.begins_word(token)).collect();
+    Heard { tokens, stable, tail, confidence, begins_word }
 }
 
 /// A reply that nobody waits for any more is of no use to anyone.

@@ -5,6 +5,8 @@ pub mod moonshine;
 mod tensors;
 mod tokenizer;
 
+use std::sync::Arc;
+
 use crate::models::ModelError;
 
 /// One window of speech to write down.
@@ -33,6 +35,15 @@ pub struct Hypothesis {
     pub passes: u32,
 }
 
+/// Whoever waits for a batch.
+pub trait Batch {
+    /// Job `index` came to this.
+    fn done(&mut self, index: usize, hypothesis: Hypothesis);
+
+    /// Called now and then, so that urgent small work gets its turn.
+    fn between(&mut self);
+}
+
 /// A recogniser, owned by one thread.
 pub trait SpeechModel: Send {
     /// Names weights, graphs and precision: goes into every final.
@@ -41,12 +52,18 @@ pub trait SpeechModel: Send {
     /// Most jobs in one batch.
     fn batch_limit(&self) -> usize;
 
-    /// Writes down every job, in order. `between` is called now and then so that urgent small work gets its turn.
+    /// Writes down every job and tells `batch` of each as soon as it is done, in any order.
     ///
     /// # Errors
-    /// When the runtime fails; no job of the batch has then a result.
-    fn transcribe(&mut self, jobs: &[Job<'_>], between: &mut dyn FnMut()) -> Result<Vec<Hypothesis>, ModelError>;
+    /// When the runtime fails; jobs that were not told of have then no result.
+    fn transcribe(&mut self, jobs: &[Job<'_>], batch: &mut dyn Batch) -> Result<(), ModelError>;
 
+    /// What its tokens stand for.
+    fn vocabulary(&self) -> Arc<dyn Vocabulary>;
+}
+
+/// The text of tokens, shared by everyone who shows them.
+pub trait Vocabulary: Send + Sync {
     /// The text of tokens.
     fn text(&self, tokens: &[u32]) -> String;
 

@@ -5,7 +5,7 @@
 //! with jobs that have the same padded number of frames and the same prefix length, both of which are functions of the
 //! job alone, and they take one token a pass.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use ort::{
     environment::Environment,
@@ -14,7 +14,7 @@ use ort::{
 };
 
 use super::{
-    Hypothesis, Job, SpeechModel,
+    Batch, Hypothesis, Job, SpeechModel, Vocabulary,
     draft::{loop_start, token_limit},
     tensors::{Cache, Cross, HEAD, HEADS, LAYERS},
     tokenizer::Tokenizer,
@@ -67,7 +67,7 @@ impl Names {
 pub struct Moonshine {
     encoder: Session,
     decoder: Session,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     names: Names,
     version: String,
 }
@@ -90,7 +90,7 @@ impl Moonshine {
         Ok(Self {
             encoder: session(environment, &folder.join("encoder.onnx"))?,
             decoder: session(environment, &folder.join("decoder.onnx"))?,
-            tokenizer,
+            tokenizer: Arc::new(tokenizer),
             names: Names::new(),
             version: version.to_owned(),
         })
@@ -137,6 +137,7 @@ struct Row {
     judged: u32,
     cut_short: bool,
     done: bool,
+    told: bool,
 }
 
 impl Row {
@@ -156,7 +157,14 @@ impl Row {
             judged: 0,
             cut_short: false,
             done: false,
+            told: false,
         }
+    }
+
+    /// What a finished row came to. Its tokens are taken out.
+    fn hypothesis(&mut self, exact: bool, passes: u32) -> Hypothesis {
+        let confidence = if exact { (self.log_probability / self.judged.max(1) as f32).exp() } else { 0.0 };
+        Hypothesis { tokens: std::mem::take(&mut self.tokens), confidence, cut_short: self.cut_short, passes }
     }
 
     /// Takes in one row of logits for each place from the last given one on; says how many fed tokens stay.
@@ -216,7 +224,7 @@ impl Cohort {
     }
 
     /// Drops finished rows once they are half of all: until then copying costs more than taking them along.
-    fn compact(&mut self, finished: &mut Vec<Row>) {
+    fn compact(&mut self) {
         let live: Vec<usize> = (0..self.rows.len()).filter(|&row| !self.rows[row].done).collect();
         if live.is_empty() || live.len() * 2 > self.rows.len() {
             return;
@@ -230,9 +238,7 @@ impl Cohort {
         self.cross_mask =
             live.iter().flat_map(|&row| self.cross_mask[row * frames..(row + 1) * frames].to_vec()).collect();
         self.cross = Cross::pack(&rows.iter().collect::<Vec<_>>(), frames);
-        for row in std::mem::take(&mut self.rows) {
-            if row.done { finished.push(row) } else { self.rows.push(row) }
-        }
+        self.rows.retain(|row| !row.done);
     }
 
     /// Makes room for everything that is to be fed next.
@@ -346,22 +352,26 @@ impl Moonshine {
         Ok(())
     }
 
-    fn decode(&mut self, mut cohort: Cohort, between: &mut dyn FnMut()) -> Result<(Vec<Row>, u32), ModelError> {
-        let (mut finished, mut passes) = (Vec::new(), 0);
+    fn decode(&mut self, mut cohort: Cohort, batch: &mut dyn Batch) -> Result<(), ModelError> {
+        let mut passes = 0;
         while !cohort.is_done() {
             self.pass(&mut cohort)?;
             passes += 1;
-            cohort.compact(&mut finished);
-            between();
+            let exact = cohort.exact;
+            for row in cohort.rows.iter_mut().filter(|row| row.done && !row.told) {
+                row.told = true;
+                batch.done(row.job, row.hypothesis(exact, passes));
+            }
+            cohort.compact();
+            batch.between();
         }
-        finished.append(&mut cohort.rows);
-        Ok((finished, passes))
+        Ok(())
     }
 }
 
 /// Which jobs may share a cohort: all drafted ones, and exact ones of one shape.
-fn cohort_key(job: &Job<'_>, cross: &Cross) -> Option<(usize, usize)> {
-    job.exact.then(|| (bucket(cross.frames), job.prefix.len()))
+fn cohort_key(job: &Job<'_>) -> Option<(usize, usize)> {
+    job.exact.then(|| (bucket(frames(job.audio.len().max(SHORTEST))[2]), job.prefix.len()))
 }
 
 impl SpeechModel for Moonshine {
@@ -373,37 +383,26 @@ impl SpeechModel for Moonshine {
         BATCH_LIMIT
     }
 
-    fn transcribe(&mut self, jobs: &[Job<'_>], between: &mut dyn FnMut()) -> Result<Vec<Hypothesis>, ModelError> {
-        let mut crosses = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            crosses.push(self.encode(job.audio)?);
-            between();
+    fn transcribe(&mut self, jobs: &[Job<'_>], batch: &mut dyn Batch) -> Result<(), ModelError> {
+        let mut cohorts: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (index, job) in jobs.iter().enumerate() {
+            cohorts.entry(cohort_key(job)).or_default().push(index);
         }
-        let mut results = vec![Hypothesis::default(); jobs.len()];
-        let mut keys: Vec<_> = jobs.iter().zip(&crosses).map(|(job, cross)| cohort_key(job, cross)).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        for key in keys {
-            let members: Vec<usize> = (0..jobs.len()).filter(|&i| cohort_key(&jobs[i], &crosses[i]) == key).collect();
-            let rows = members.iter().map(|&i| Row::new(i, &jobs[i])).collect();
-            let packed: Vec<&Cross> = members.iter().map(|&i| &crosses[i]).collect();
-            let cohort = Cohort::new(rows, &packed, key.is_some());
-            let (rows, passes) = self.decode(cohort, between)?;
-            for row in rows {
-                let confidence =
-                    if key.is_some() { (row.log_probability / row.judged.max(1) as f32).exp() } else { 0.0 };
-                results[row.job] = Hypothesis { tokens: row.tokens, confidence, cut_short: row.cut_short, passes };
+        for (key, members) in cohorts {
+            let mut crosses = Vec::with_capacity(members.len());
+            for &member in &members {
+                crosses.push(self.encode(jobs[member].audio)?);
+                batch.between();
             }
+            let rows = members.iter().map(|&index| Row::new(index, &jobs[index])).collect();
+            let cohort = Cohort::new(rows, &crosses.iter().collect::<Vec<_>>(), key.is_some());
+            self.decode(cohort, batch)?;
         }
-        Ok(results)
+        Ok(())
     }
 
-    fn text(&self, tokens: &[u32]) -> String {
-        self.tokenizer.text(tokens)
-    }
-
-    fn begins_word(&self, token: u32) -> bool {
-        self.tokenizer.begins_word(token)
+    fn vocabulary(&self) -> Arc<dyn Vocabulary> {
+        Arc::clone(&self.tokenizer) as Arc<dyn Vocabulary>
     }
 }
 

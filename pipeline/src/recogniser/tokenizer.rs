@@ -1,6 +1,8 @@
 //! Moonshine's vocabulary file: for each token a length (one byte, or two when the first is 128 or more: `second * 128 +
 //! first - 128`) and that many bytes; U+2581 marks the space before a word. Ids up to 2 are marks without text.
 
+use super::Vocabulary;
+
 const SPACE: &str = "\u{2581}";
 const LAST_MARK: u32 = 2;
 
@@ -40,22 +42,23 @@ impl Tokenizer {
         self.pieces.len()
     }
 
-    /// The text of tokens, spaces where words begin.
-    pub fn text(&self, tokens: &[u32]) -> String {
-        let bytes: Vec<u8> = tokens.iter().flat_map(|&token| self.piece(token)).copied().collect();
-        String::from_utf8_lossy(&bytes).replace(SPACE, " ").trim().to_owned()
-    }
-
-    /// Whether a word begins with this token.
-    pub fn begins_word(&self, token: u32) -> bool {
-        self.piece(token).starts_with(SPACE.as_bytes())
-    }
-
     fn piece(&self, token: u32) -> &[u8] {
         if token <= LAST_MARK {
             return &[];
         }
         self.pieces.get(token as usize).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Vocabulary for Tokenizer {
+    /// Spaces stand where words begin.
+    fn text(&self, tokens: &[u32]) -> String {
+        let bytes: Vec<u8> = tokens.iter().flat_map(|&token| self.piece(token)).copied().collect();
+        String::from_utf8_lossy(&bytes).replace(SPACE, " ").trim().to_owned()
+    }
+
+    fn begins_word(&self, token: u32) -> bool {
+        self.piece(token).starts_with(SPACE.as_bytes())
     }
 }
 
