@@ -6,13 +6,16 @@ use std::{
     time::Duration,
 };
 
-use prometheus::{IntCounter, IntGauge, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use sotto_access::{ApiKeys, Denied, Purpose};
 use sotto_events::{CallId, CallInput, Clock, EndReason, EventBody, Finish, StartedCall, TenantId};
 use sotto_ingest::{Calls, OpenCall, OpenRequest, Refusal, TwilioAccount, Update, port::BoxFuture};
 use sotto_pipeline::{CallOutput, CallTask, Engine, PipelineSettings, Resume};
 use sotto_storage::{CallRecorder, NewCall, OpenedCall, Recorder, StorageError, vault::CallRow, writer::Writer};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use crate::config::Capacity;
 
@@ -21,6 +24,10 @@ const INPUTS: usize = 64;
 const OUTPUTS: usize = 16;
 /// Updates a caller may have waiting; beyond it partials are dropped, and a missed event ends the socket.
 const UPDATES: usize = 256;
+/// How long a call that is opened waits for earlier events to reach their rows.
+const OPEN_PATIENCE: Duration = Duration::from_secs(5);
+/// When speech work has waited this long, calls on air are about to suffer: no new ones.
+const OVERLOAD: Duration = Duration::from_millis(250);
 
 type Id = (TenantId, CallId);
 
@@ -35,9 +42,31 @@ struct OnAir {
 #[derive(Default)]
 struct Table {
     on_air: HashMap<Id, OnAir>,
-    /// Calls whose socket broke, with a number for each time, so that an old timer leaves a resumed call alone.
-    parked: HashMap<Id, u64>,
+    /// Calls whose socket broke. They keep their place.
+    parked: HashMap<Id, Parked>,
     parkings: u64,
+}
+
+/// A call that waits for its caller.
+struct Parked {
+    /// Another one for each time, so that an old timer leaves a resumed call alone.
+    number: u64,
+    request: OpenRequest,
+}
+
+impl Table {
+    fn places(&self) -> usize {
+        self.on_air.len() + self.parked.len()
+    }
+
+    fn places_of(&self, tenant: &TenantId) -> usize {
+        let ids = self.on_air.keys().chain(self.parked.keys());
+        ids.filter(|(owner, _)| owner == tenant).count()
+    }
+
+    fn knows(&self, id: &Id) -> bool {
+        self.on_air.contains_key(id) || self.parked.contains_key(id)
+    }
 }
 
 /// Handles to the metrics of the calls.
@@ -47,6 +76,8 @@ pub struct CallMetrics {
     parked: IntGauge,
     partials_dropped: IntCounter,
     failures: IntCounter,
+    /// Times a queue was full, by queue.
+    queue_full: IntCounterVec,
 }
 
 impl CallMetrics {
@@ -59,7 +90,12 @@ impl CallMetrics {
                 "Partials not sent because the client reads too slowly.",
             )?,
             failures: IntCounter::new("sotto_call_failures_total", "Calls that could not go on here.")?,
+            queue_full: IntCounterVec::new(
+                Opts::new("sotto_call_queue_full_total", "Times a queue between a call and its caller was full."),
+                &["queue"],
+            )?,
         };
+        registry.register(Box::new(metrics.queue_full.clone()))?;
         registry.register(Box::new(metrics.on_air.clone()))?;
         registry.register(Box::new(metrics.parked.clone()))?;
         registry.register(Box::new(metrics.partials_dropped.clone()))?;
@@ -136,14 +172,15 @@ impl CallRegistry {
             let mut table = self.table();
             table.parkings += 1;
             let number = table.parkings;
-            table.parked.insert(id.clone(), number);
+            table.parked.insert(id.clone(), Parked { number, request: request.clone() });
             self.parts.metrics.parked.set(table.parked.len() as i64);
             number
         };
         let registry = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(registry.parts.capacity.resume_seconds)).await;
-            if registry.table().parked.get(&id) == Some(&number) {
+            let waits = registry.table().parked.get(&id).is_some_and(|parked| parked.number == number);
+            if waits {
                 registry.give_up(request).await;
             }
         });
@@ -156,6 +193,7 @@ impl CallRegistry {
                 drop(open.inputs.send(CallInput::Finish(Finish::End(EndReason::Lost))).await);
                 while open.updates.recv().await.is_some() {}
             }
+            // it is parked again and will be tried again
             Err(refusal) => tracing::warn!(reason = refusal.code(), "a lost call could not be ended now"),
         }
     }
@@ -170,10 +208,11 @@ impl CallRegistry {
                         let (stop, stopped) = watch::channel(false);
                         let (alive, done) = watch::channel(());
                         table.on_air.insert(id.clone(), OnAir { stop, done });
-                        table.parked.remove(id);
+                        let parked = table.parked.remove(id).map(|parked| parked.request);
                         self.parts.metrics.on_air.set(table.on_air.len() as i64);
                         self.parts.metrics.parked.set(table.parked.len() as i64);
-                        return Ok((stopped, Seat { registry: self.clone(), id: id.clone(), _alive: alive }));
+                        let seat = Seat { registry: self.clone(), id: id.clone(), parked, _alive: alive };
+                        return Ok((stopped, seat));
                     }
                     Some(_) if !resume => return Err(Refusal::OnAir),
                     Some(old) => {
@@ -189,8 +228,16 @@ impl CallRegistry {
 
     async fn begin(&self, request: OpenRequest) -> Result<OpenCall, Refusal> {
         let id = (request.tenant.clone(), request.call.clone());
-        let (stopped, seat) = self.reserve(&id, request.resume).await?;
-        let opened = self.open_storage(&request).await?;
+        let (stopped, mut seat) = self.reserve(&id, request.resume).await?;
+        let opened = match self.open_storage(&request).await {
+            Ok(opened) => opened,
+            Err(refusal) => {
+                if refusal == Refusal::Over {
+                    seat.parked = None;
+                }
+                return Err(refusal);
+            }
+        };
         if opened.format != request.format {
             return Err(Refusal::Format);
         }
@@ -204,6 +251,7 @@ impl CallRegistry {
         let resume = Resume { seq, safe };
         let task = CallTask::new(self.parts.engine.clone(), self.parts.pipeline.clone(), &format, resume)
             .map_err(|_| Refusal::Format)?;
+        seat.parked = None;
         let (inputs, input) = mpsc::channel(INPUTS);
         let (update, updates) = mpsc::channel(UPDATES);
         let (output, outputs) = mpsc::channel(OUTPUTS);
@@ -231,7 +279,8 @@ impl CallRegistry {
             }
         };
         // what was appended before must be in rows, or the place to go on from would be too early
-        self.parts.writer.catch_up().await.map_err(failed)?;
+        let caught_up = timeout(OPEN_PATIENCE, self.parts.writer.catch_up()).await;
+        caught_up.unwrap_or(Err(StorageError::Busy)).map_err(failed)?;
         let new = NewCall {
             tenant: request.tenant.clone(),
             call: request.call.clone(),
@@ -247,14 +296,21 @@ impl CallRegistry {
 struct Seat {
     registry: CallRegistry,
     id: Id,
+    /// The call waited for its caller and has not been taken up yet; it waits again when this is dropped.
+    parked: Option<OpenRequest>,
     _alive: watch::Sender<()>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut table = self.registry.table();
-        table.on_air.remove(&self.id);
-        self.registry.parts.metrics.on_air.set(table.on_air.len() as i64);
+        {
+            let mut table = self.registry.table();
+            table.on_air.remove(&self.id);
+            self.registry.parts.metrics.on_air.set(table.on_air.len() as i64);
+        }
+        if let Some(request) = self.parked.take() {
+            self.registry.park(request);
+        }
     }
 }
 
@@ -318,7 +374,7 @@ impl Actor {
                     tracing::error!(%error, "a partial could not be sealed");
                     return Err("storage");
                 }
-                if self.update.try_send(Update::Partial(partial)).is_err() {
+                if let Err(mpsc::error::TrySendError::Full(_)) = self.update.try_send(Update::Partial(partial)) {
                     self.registry.parts.metrics.partials_dropped.inc();
                 }
             }
@@ -341,7 +397,10 @@ impl Actor {
     /// A caller that is gone is no failure: what is under way is still made durable.
     fn tell(&self, update: Update) -> Result<(), &'static str> {
         match self.update.try_send(update) {
-            Err(mpsc::error::TrySendError::Full(_)) => Err("not_reading"),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.registry.parts.metrics.queue_full.with_label_values(&["updates"]).inc();
+                Err("not_reading")
+            }
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
         }
     }
@@ -366,26 +425,30 @@ impl Calls for CallRegistry {
         self.parts.twilio.get(account).cloned()
     }
 
-    fn admit(&self, tenant: &TenantId) -> Result<(), Refusal> {
+    fn admit(&self, tenant: &TenantId, known: Option<&CallId>) -> Result<(), Refusal> {
         if !self.ready() {
             return Err(Refusal::Draining);
         }
         let table = self.table();
-        if table.on_air.len() >= self.parts.capacity.calls {
+        if known.is_some_and(|call| table.knows(&(tenant.clone(), call.clone()))) {
+            return Ok(());
+        }
+        if table.places() >= self.parts.capacity.calls {
             return Err(Refusal::Full);
         }
-        if table.on_air.keys().filter(|(owner, _)| owner == tenant).count() >= self.parts.capacity.calls_per_tenant {
+        if table.places_of(tenant) >= self.parts.capacity.calls_per_tenant {
             return Err(Refusal::TenantFull);
+        }
+        drop(table);
+        if self.parts.engine.oldest_wait() > OVERLOAD {
+            return Err(Refusal::Full);
         }
         Ok(())
     }
 
     fn open(&self, request: OpenRequest) -> BoxFuture<'_, Result<OpenCall, Refusal>> {
         Box::pin(async move {
-            let id = (request.tenant.clone(), request.call.clone());
-            if !self.table().on_air.contains_key(&id) {
-                self.admit(&request.tenant)?;
-            }
+            self.admit(&request.tenant, Some(&request.call))?;
             self.begin(request).await
         })
     }

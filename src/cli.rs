@@ -52,7 +52,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Transcribe {
-    /// WAV, FLAC, MP3, OGG, M4A; raw 8 kHz as .ulaw, .alaw or .raw (s16le).
+    /// WAV, FLAC, MP3, OGG (Vorbis, Opus), M4A; raw 8 kHz as .ulaw, .alaw or .raw (s16le).
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// One JSON object a line.

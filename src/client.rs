@@ -36,6 +36,10 @@ pub struct Player {
     pub metadata: Value,
 }
 
+/// Errors after which the call is taken up again.
+const AGAIN: [&str; 8] =
+    ["idle", "storage", "engine", "not_reading", "message_rate", "full", "tenant_full", "draining"];
+
 enum Over {
     Done,
     /// Connect again.
@@ -70,12 +74,12 @@ impl Player {
     /// Plays to the end; `heard` gets everything the server says.
     pub async fn play(&self, mut heard: impl FnMut(&Value)) -> Result<(), Failure> {
         let (mut tries, mut pause) = (0, PAUSE);
-        let mut resume = false;
+        let (mut resume, mut stopped) = (false, false);
         loop {
-            let over = match self.connect().await {
+            let over = match self.connect(resume).await {
                 Ok(socket) => {
                     (tries, pause) = (0, PAUSE);
-                    self.session(socket, resume, &mut heard).await?
+                    self.session(socket, resume, &mut stopped, &mut heard).await?
                 }
                 Err(Error::Http(response)) => {
                     let why = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
@@ -102,15 +106,24 @@ impl Player {
         }
     }
 
-    async fn connect(&self) -> Result<Socket, Error> {
-        let mut request = self.url.as_str().into_client_request()?;
+    async fn connect(&self, resume: bool) -> Result<Socket, Error> {
+        let mark = if self.url.contains('?') { '&' } else { '?' };
+        // a server that takes no new calls lets one back in that it knows
+        let url = if resume { format!("{}{mark}resume={}", self.url, self.call) } else { self.url.clone() };
+        let mut request = url.into_client_request()?;
         let bearer =
             HeaderValue::from_str(&format!("Bearer {}", self.key)).map_err(|error| Error::HttpFormat(error.into()))?;
         request.headers_mut().insert("authorization", bearer);
         connect_async(request).await.map(|(socket, _)| socket)
     }
 
-    async fn session(&self, mut socket: Socket, resume: bool, heard: &mut impl FnMut(&Value)) -> Result<Over, Failure> {
+    async fn session(
+        &self,
+        mut socket: Socket,
+        resume: bool,
+        stopped: &mut bool,
+        heard: &mut impl FnMut(&Value),
+    ) -> Result<Over, Failure> {
         let start = json!({
             "type": "start", "call_id": self.call, "encoding": "s16le", "rate": self.recording.rate,
             "channels": roles(self.recording.channels.len()), "metadata": self.metadata, "resume": resume,
@@ -118,18 +131,21 @@ impl Player {
         if socket.send(Message::text(start.to_string())).await.is_err() {
             return Ok(Over::Broken);
         }
-        let Some(ready) = next(&mut socket, heard).await? else { return Ok(Over::Broken) };
+        let Some(ready) = next(&mut socket, *stopped, heard).await? else { return Ok(Over::Broken) };
+        if ready["type"] == "error" {
+            return Ok(Over::Done);
+        }
         let mut position = ready["position"].as_u64().unwrap_or(0) as usize;
         let step = (self.recording.rate as u128 * FRAME.as_millis() / 1000) as usize;
         let length = self.recording.channels.first().map_or(0, Vec::len);
         let mut due = Instant::now();
-        let mut stopped = false;
+        let mut ended = false;
         loop {
             tokio::select! {
-                message = next(&mut socket, heard) => match message? {
+                message = next(&mut socket, *stopped, heard) => match message? {
                     None => return Ok(Over::Broken),
-                    Some(message) if message["type"] == "ended" => stopped = true,
-                    Some(message) if message["type"] == "ack" && stopped => return Ok(Over::Done),
+                    Some(message) if message["type"] == "ended" => ended = true,
+                    Some(message) if message["type"] == "ack" && ended => return Ok(Over::Done),
                     Some(message) if message["type"] == "reconnect" => return Ok(Over::Broken),
                     Some(_) => {}
                 },
@@ -140,7 +156,8 @@ impl Player {
                     } else {
                         Message::text(r#"{"type":"stop"}"#)
                     };
-                    position = if position < length { end } else { length + 1 };
+                    *stopped = position >= length;
+                    position = if *stopped { length + 1 } else { end };
                     due += FRAME;
                     if socket.send(message).await.is_err() {
                         return Ok(Over::Broken);
@@ -158,17 +175,27 @@ impl Player {
 }
 
 /// The next message of the server; `None` when the socket broke.
-async fn next(socket: &mut Socket, heard: &mut impl FnMut(&Value)) -> Result<Option<Value>, Failure> {
+///
+/// # Errors
+/// When the server refuses for a reason that will not pass.
+async fn next(socket: &mut Socket, stopped: bool, heard: &mut impl FnMut(&Value)) -> Result<Option<Value>, Failure> {
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => {
                 let message: Value = serde_json::from_str(text.as_str())?;
-                if message["type"] == "error" && message["code"] != "idle" {
-                    let why = message["message"].as_str().unwrap_or("no reason given");
-                    return Err(Failure { message: format!("the server refused: {why}"), code: Code::Refused });
-                }
                 heard(&message);
-                return Ok(Some(message));
+                if message["type"] != "error" {
+                    return Ok(Some(message));
+                }
+                return match message["code"].as_str().unwrap_or_default() {
+                    code if AGAIN.contains(&code) => Ok(None),
+                    // the socket broke after everything had been said: that is what was wanted
+                    "over" if stopped => Ok(Some(message)),
+                    _ => {
+                        let why = message["message"].as_str().unwrap_or("no reason given");
+                        Err(Failure { message: format!("the server refused: {why}"), code: Code::Refused })
+                    }
+                };
             }
             Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(None),
             Some(Ok(_)) => {}

@@ -3,7 +3,9 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -73,8 +75,27 @@ impl Default for Capacity {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tenant {
-    pub retention: Option<Retention>,
+    pub retention: TenantRetention,
     pub twilio: Option<Twilio>,
+}
+
+/// What a tenant keeps for another time than `[retention]` says. Seconds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenantRetention {
+    pub transcript_seconds: Option<u64>,
+    pub personal_seconds: Option<u64>,
+    pub score_seconds: Option<u64>,
+}
+
+impl TenantRetention {
+    fn over(&self, default: &Retention) -> Retention {
+        Retention {
+            transcript_seconds: self.transcript_seconds.unwrap_or(default.transcript_seconds),
+            personal_seconds: self.personal_seconds.unwrap_or(default.personal_seconds),
+            score_seconds: self.score_seconds.unwrap_or(default.score_seconds),
+        }
+    }
 }
 
 /// A Twilio account; its calls come to `/v1/twilio/<tenant>`.
@@ -120,8 +141,13 @@ impl Default for Config {
     }
 }
 
+/// An environment variable; an empty one counts as not set.
+fn set(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
 fn home(variable: &str, otherwise: &str) -> PathBuf {
-    match env::var_os(variable).filter(|folder| !folder.is_empty()) {
+    match set(variable) {
         Some(folder) => PathBuf::from(folder),
         None => PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(otherwise),
     }
@@ -144,10 +170,10 @@ impl Config {
     }
 
     fn read_environment(&mut self) -> Result<(), ConfigError> {
-        if let Some(folder) = env::var_os("SOTTO_DATA") {
+        if let Some(folder) = set("SOTTO_DATA") {
             self.data = folder.into();
         }
-        if let Some(folder) = env::var_os("SOTTO_MODELS").filter(|folder| !folder.is_empty()) {
+        if let Some(folder) = set("SOTTO_MODELS") {
             self.models = Some(folder.into());
         }
         for (name, address) in
@@ -167,8 +193,14 @@ impl Config {
         self.limits.validate().map_err(ConfigError)?;
         self.retention.validate().map_err(ConfigError)?;
         for (tenant, settings) in &self.tenants {
-            if let Some(retention) = &settings.retention {
-                retention.validate().map_err(|why| ConfigError(format!("tenants.{tenant}: {why}")))?;
+            let problem = |why: &str| ConfigError(format!("tenants.{tenant}: {why}"));
+            settings.retention.over(&self.retention).validate().map_err(|why| problem(&why))?;
+            let Some(twilio) = &settings.twilio else { continue };
+            if twilio.auth_token.trim().is_empty() {
+                return Err(problem("twilio.auth_token is empty; give the account's auth token"));
+            }
+            if !twilio.url.starts_with("wss://") {
+                return Err(problem("twilio.url must be the wss:// address that Twilio was told"));
             }
         }
         let Listen { calls, api, tls_certificate, tls_key, allow_plaintext } = &self.listen;
@@ -200,8 +232,8 @@ impl Config {
 
     /// Retention of every tenant.
     pub fn policies(&self) -> RetentionPolicies {
-        let own = |(tenant, settings): (&TenantId, &Tenant)| Some((tenant.clone(), settings.retention.clone()?));
-        RetentionPolicies { default: self.retention.clone(), tenants: self.tenants.iter().filter_map(own).collect() }
+        let own = |(tenant, settings): (&TenantId, &Tenant)| (tenant.clone(), settings.retention.over(&self.retention));
+        RetentionPolicies { default: self.retention.clone(), tenants: self.tenants.iter().map(own).collect() }
     }
 
     /// Threads for speech.
@@ -240,6 +272,9 @@ mod tests {
             ("[retention]\npersonal_seconds = 99999999", "30 days"),
             ("[pipeline.partials]\ninterval = 9.0", "between 0.1 and 5"),
             ("nonsense = 1", "unknown field"),
+            ("[tenants.a.twilio]\nauth_token = \" \"\nurl = \"wss://a/x\"", "auth_token is empty"),
+            ("[tenants.a.twilio]\nauth_token = \"x\"\nurl = \"https://a/x\"", "wss://"),
+            ("[tenants.a.retention]\npersonal_seconds = 99999999", "tenants.a"),
         ] {
             let error = check(text).unwrap_err();
             assert!(error.contains(wanted), "{error}");
@@ -251,5 +286,12 @@ mod tests {
         let config = check("[tenants.acme.twilio]\nauth_token = \"hush\"\nurl = \"wss://a.example/x\"").unwrap();
         let shown = config.show().unwrap();
         assert!(!shown.contains("hush") && shown.contains("********"));
+    }
+
+    #[test]
+    fn mh6_a_tenant_changes_only_what_it_names() {
+        let config = check("[retention]\ntranscript_seconds = 60\n[tenants.a.retention]\nscore_seconds = 7").unwrap();
+        let policy = config.policies().of(&"a".parse().unwrap()).clone();
+        assert_eq!((policy.transcript_seconds, policy.score_seconds), (60, 7));
     }
 }

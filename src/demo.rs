@@ -1,6 +1,6 @@
 //! `sotto demo`: a real server, a real socket, a call in real time, and what was kept of it.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use sotto_events::{Clock, TenantId};
@@ -16,6 +16,10 @@ use crate::{
     terminal::Terminal,
     transcribe::roles,
 };
+
+/// How often, and how long apart, the last row is looked for.
+const ROW_TRIES: u32 = 50;
+const ROW_PAUSE: Duration = Duration::from_millis(100);
 
 /// Plays `path` and shows it.
 pub async fn run(mut config: Config, path: &Path) -> Result<(), Failure> {
@@ -68,10 +72,17 @@ async fn kept(api: &str, key: &str, call: &str, config: &Config) -> Result<(), F
     let client = reqwest::Client::new();
     let ask = |path: String| client.get(format!("{api}/v1/calls/{call}{path}")).bearer_auth(key).send();
     let summary: Value = ask(String::new()).await.map_err(unreachable)?.json().await.map_err(unreachable)?;
-    let events: Value =
-        ask("/events?limit=1000".to_owned()).await.map_err(unreachable)?.json().await.map_err(unreachable)?;
-    let empty = Vec::new();
-    let events = events["events"].as_array().unwrap_or(&empty);
+    let mut events = Vec::new();
+    // an event is told when it is durable on the bus; its row follows a moment later
+    for _ in 0..ROW_TRIES {
+        let answer = ask("/events?limit=1000".to_owned()).await.map_err(unreachable)?;
+        let answer: Value = answer.json().await.map_err(unreachable)?;
+        events = answer["events"].as_array().cloned().unwrap_or_default();
+        if events.last().is_some_and(|event| event["type"] == "ended") {
+            break;
+        }
+        tokio::time::sleep(ROW_PAUSE).await;
+    }
     let finals = events.iter().filter(|event| event["type"] == "final").count();
     let days = |seconds: u64| seconds as f64 / 86_400.0;
     out("");

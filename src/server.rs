@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Extension, Router, middleware::from_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -12,7 +12,7 @@ use prometheus::Registry;
 use sotto_access::{ApiKeys, tls};
 use sotto_dashboards::Api;
 use sotto_events::Clock;
-use sotto_ingest::{IngestMetrics, TwilioAccount};
+use sotto_ingest::{ConnectionPlace, IngestMetrics, TwilioAccount};
 use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics};
 use sotto_storage::{
     Reader, Recorder, StorageMetrics,
@@ -77,10 +77,8 @@ impl Server {
         let keys = Arc::new(open_keys(config)?);
         let storage_metrics = StorageMetrics::new(&registry)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let bus: Arc<dyn Bus> =
-            Arc::new(EmbeddedBus::open(&config.data.join("bus.db"), storage_metrics.bus_commit.clone()).await?);
-        let vault: Arc<dyn Vault> =
-            Arc::new(EmbeddedVault::open(&config.data.join("vault.db"), storage_metrics.vault_commit.clone())?);
+        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(&config.data.join("bus.db"), &storage_metrics).await?);
+        let vault: Arc<dyn Vault> = Arc::new(EmbeddedVault::open(&config.data.join("vault.db"), &storage_metrics)?);
         // a root key that went missing is never made anew over data it cannot open
         let root = FileRoot::open(&config.data.join("root.key"), !vault.has_keys().await?)?;
         let ring = Arc::new(KeyRing::new(Box::new(root), Arc::clone(&vault)));
@@ -98,7 +96,7 @@ impl Server {
             Arc::clone(&ring),
             Arc::clone(&clock),
             config.policies(),
-            storage_metrics,
+            storage_metrics.clone(),
         );
         let calls = CallRegistry::new(Parts {
             engine,
@@ -112,11 +110,13 @@ impl Server {
             metrics: CallMetrics::new(&registry)?,
         });
         let ingest =
-            sotto_ingest::router(Arc::new(calls.clone()), config.limits.clone(), IngestMetrics::new(&registry)?);
-        let reader = Reader::new(bus, Arc::clone(&vault), ring, Arc::clone(&clock));
+            sotto_ingest::router(Arc::new(calls.clone()), config.limits.clone(), IngestMetrics::new(&registry)?)
+                .layer(from_fn(sotto_dashboards::guard));
+        let reader = Reader::new(bus, Arc::clone(&vault), ring, Arc::clone(&clock), storage_metrics);
         let ready = calls.clone();
         let api = sotto_dashboards::router(Arc::new(Api { reader, keys, clock }))
-            .merge(sotto_dashboards::probes(registry, Arc::new(move || ready.ready())));
+            .merge(sotto_dashboards::probes(registry, Arc::new(move || ready.ready())))
+            .layer(from_fn(sotto_dashboards::guard));
 
         let calls_door = bind(config.listen.calls, "listen.calls").await?;
         let api_door = bind(config.listen.api, "listen.api").await?;
@@ -194,10 +194,8 @@ async fn accept(listener: TcpListener, tls: Option<tls::TlsAcceptor>, router: Ro
             }
         };
         let (tls, router) = (tls.clone(), router.clone());
-        tokio::spawn(async move {
-            connection(stream, tls, router).await;
-            drop(place);
-        });
+        let router = router.layer(Extension(ConnectionPlace(Arc::new(place))));
+        tokio::spawn(connection(stream, tls, router));
     }
 }
 

@@ -4,13 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, Request, State},
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
     http::{
         HeaderValue, StatusCode,
-        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+        header::{
+            AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+            STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+        },
         request::Parts,
     },
-    middleware::{Next, from_fn},
+    middleware::Next,
     response::{
         IntoResponse, Response,
         sse::{KeepAlive, Sse},
@@ -52,16 +55,27 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/openapi.json", get(openapi))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not_found", "no such path; see /openapi.json") })
         .with_state(api)
-        .layer(from_fn(guard))
 }
 
-/// What is read is never cached, sniffed or framed.
-async fn guard(request: Request, next: Next) -> Response {
+/// What every answer says: never cache, sniff, frame or tell where one came from; always come back over TLS.
+const GUARDS: [(HeaderName, HeaderValue); 7] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    // browsers heed it only on answers that came over TLS
+    (STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains; preload")),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ),
+];
+
+/// Adds the headers that every answer carries.
+pub async fn guard(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    response.headers_mut().extend(GUARDS);
     response
 }
 
@@ -115,16 +129,22 @@ fn allow(api: &Api, parts: &Parts, purpose: Purpose) -> Answer<Principal> {
     let query = parts.uri.query().unwrap_or_default();
     let in_url = query.split('&').find_map(|pair| pair.strip_prefix("token="));
     let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let secret = match header.and_then(|value| value.strip_prefix("Bearer ")) {
-        Some(key) => key.trim(),
-        None => in_url.ok_or(Denied::Missing)?,
-    };
+    let in_header = header.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
+    let secret = in_header.or(in_url).ok_or(Denied::Missing)?;
     let principal = api.keys.authenticate(secret, purpose, api.clock.now())?;
     // what stands in a URL is written to logs on its way: only what dies by itself may
-    if header.is_none() && !principal.token {
+    if in_header.is_none() && !principal.token {
         return Err(Denied::Unknown.into());
     }
     Ok(principal)
+}
+
+/// The query, or what is wrong with it.
+fn checked<T>(query: Result<Query<T>, QueryRejection>) -> Answer<T> {
+    let Query(query) = query.map_err(|_| {
+        Problem::new(StatusCode::BAD_REQUEST, "query", "a query parameter is not of its type; see /openapi.json")
+    })?;
+    Ok(query)
 }
 
 fn call_id(text: &str) -> Answer<CallId> {
@@ -175,8 +195,13 @@ struct ListQuery {
     before: Option<String>,
 }
 
-async fn list(State(api): Shared, Query(query): Query<ListQuery>, parts: Parts) -> Answer<Json<serde_json::Value>> {
+async fn list(
+    State(api): Shared,
+    query: Result<Query<ListQuery>, QueryRejection>,
+    parts: Parts,
+) -> Answer<Json<serde_json::Value>> {
     let principal = allow(&api, &parts, Purpose::Read)?;
+    let query = checked(query)?;
     let limit = query.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let before = query.before.as_deref().map(cursor).transpose()?;
     let calls = api.reader.calls(&principal.tenant, before, limit).await?;
@@ -213,10 +238,11 @@ struct EventsQuery {
 async fn events(
     State(api): Shared,
     Path(call): Path<String>,
-    Query(query): Query<EventsQuery>,
+    query: Result<Query<EventsQuery>, QueryRejection>,
     parts: Parts,
 ) -> Answer<Json<serde_json::Value>> {
     let principal = allow(&api, &parts, Purpose::Read)?;
+    let query = checked(query)?;
     let limit = query.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let events = api.reader.events(&principal.tenant, &call_id(&call)?, query.after, limit).await?;
     Ok(Json(json!({ "events": events })))
@@ -225,10 +251,11 @@ async fn events(
 async fn live(
     State(api): Shared,
     Path(call): Path<String>,
-    Query(query): Query<EventsQuery>,
+    query: Result<Query<EventsQuery>, QueryRejection>,
     parts: Parts,
 ) -> Answer<Response> {
     let principal = allow(&api, &parts, Purpose::Read)?;
+    let query = checked(query)?;
     let last = parts.headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     let after = last.unwrap_or(query.after);
     let stream = follow(api.reader.clone(), principal.tenant, call_id(&call)?, after).await?;
@@ -243,10 +270,11 @@ struct ExportQuery {
 async fn export(
     State(api): Shared,
     Path(call): Path<String>,
-    Query(query): Query<ExportQuery>,
+    query: Result<Query<ExportQuery>, QueryRejection>,
     parts: Parts,
 ) -> Answer<Response> {
     let principal = allow(&api, &parts, Purpose::Read)?;
+    let query = checked(query)?;
     let format: Export = query
         .format
         .as_deref()

@@ -5,6 +5,6 @@ mod export;
 mod live;
 mod probes;
 
-pub use api::{Api, router};
+pub use api::{Api, guard, router};
 pub use export::{Export, Line, render};
 pub use probes::probes;

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc};
 use axum::response::sse::Event;
 use futures_util::stream::{self, Stream};
 use sotto_events::{CallEvent, CallId, EventBody, TenantId};
-use sotto_storage::{LiveUpdate, Reader, bus::Live, envelope::Key};
+use sotto_storage::{LiveUpdate, Reader, bus::Live, envelope::Key, vault::CallState};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 const PAGE: usize = 500;
@@ -20,6 +20,8 @@ struct Follow {
     seq: u64,
     waiting: VecDeque<CallEvent>,
     reread: bool,
+    /// The call had ended before the rows were last read: nothing will come that they do not hold.
+    ended: bool,
     over: bool,
 }
 
@@ -36,8 +38,18 @@ pub async fn follow(
     // watching begins before reading, so that nothing falls between
     let live = reader.watch();
     let key = reader.key(&tenant, &call).await?;
-    let follow =
-        Follow { reader, tenant, call, key, live, seq: after, waiting: VecDeque::new(), reread: true, over: false };
+    let follow = Follow {
+        reader,
+        tenant,
+        call,
+        key,
+        live,
+        seq: after,
+        waiting: VecDeque::new(),
+        reread: true,
+        ended: false,
+        over: false,
+    };
     Ok(stream::unfold(follow, |mut follow| async move {
         let event = follow.next().await?;
         Some((Ok(event), follow))
@@ -50,10 +62,11 @@ impl Follow {
             if let Some(event) = self.waiting.pop_front() {
                 return self.tell(&event);
             }
-            if self.over {
+            if self.over || (self.ended && !self.reread) {
                 return None;
             }
             if self.reread {
+                self.ended = self.reader.call(&self.tenant, &self.call).await.ok()?.state != CallState::Open;
                 let events = self.reader.events(&self.tenant, &self.call, self.seq, PAGE).await.ok()?;
                 self.reread = events.len() == PAGE;
                 self.waiting.extend(events);
@@ -70,7 +83,10 @@ impl Follow {
                     None => {}
                 },
                 Ok(_) => {}
-                Err(RecvError::Lagged(_)) => self.reread = true,
+                Err(RecvError::Lagged(missed)) => {
+                    self.reader.count_missed(missed);
+                    self.reread = true;
+                }
                 Err(RecvError::Closed) => return None,
             }
         }

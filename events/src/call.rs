@@ -60,7 +60,7 @@ pub struct StartedCall {
 pub enum EventBody {
     Started(StartedCall),
     Final(Final),
-    /// Audio that never arrived: nothing was transcribed between these times.
+    /// Nothing was written down between these times: the audio never arrived, or the recogniser failed on it.
     Gap {
         channel: u8,
         start: MediaTime,
@@ -108,8 +108,36 @@ pub struct CallEvent {
 pub struct SafePoint {
     /// Index of the first sample not yet in an event, at the call's own rate.
     pub position: u64,
-    /// Media time of the last decision on this channel, which orders its events among the other channels'.
+    /// Media time of the last decision on this channel, which orders its events among the other channels'. Whole
+    /// microseconds when kept: a rounded one could order events otherwise after a resume.
+    #[serde(with = "micros")]
     pub decided_at: MediaTime,
     /// How many utterances the channel has had.
     pub utterances: u64,
+}
+
+mod micros {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::MediaTime;
+
+    pub fn serialize<S: Serializer>(time: &MediaTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(time.micros())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MediaTime, D::Error> {
+        u64::deserialize(deserializer).map(MediaTime::from_micros)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_safe_point_is_kept_to_the_microsecond() {
+        let safe = SafePoint { position: 7, decided_at: MediaTime::from_micros(1_234_567), utterances: 2 };
+        let text = serde_json::to_string(&safe).unwrap();
+        assert_eq!(serde_json::from_str::<SafePoint>(&text).unwrap(), safe);
+    }
 }

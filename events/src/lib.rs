@@ -9,7 +9,9 @@ mod input;
 mod media;
 mod utterance;
 
-pub use audio::{AudioFormat, ChannelRole, Encoding, FormatError, MAX_CHANNELS, SAMPLE_RATES};
+pub use audio::{
+    AudioFormat, ChannelRole, Encoding, FormatError, MAX_CHANNELS, MAX_OPUS_CHANNELS, OPUS_RATES, SAMPLE_RATES,
+};
 pub use call::{CallEvent, EndReason, EventBody, RetentionClass, SafePoint, StartedCall};
 pub use clock::{Clock, Timestamp};
 pub use ids::{CallId, IdError, TenantId};

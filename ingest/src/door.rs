@@ -25,7 +25,7 @@ use crate::{
     limits::Limits,
     metrics::IngestMetrics,
     native,
-    port::{Calls, Refusal},
+    port::{Calls, ConnectionPlace, Refusal},
     socket::Socket,
     twilio,
 };
@@ -52,7 +52,8 @@ async fn stream(State(door): State<Arc<Door>>, request: Request) -> Response {
         Some((secret, in_url)) => door.calls.authenticate(&secret, in_url),
         None => Err(Refusal::NoKey),
     };
-    let admitted = tenant.and_then(|tenant| door.calls.admit(&tenant).map(|()| tenant));
+    let known = parameter(&request, "resume").and_then(|call| call.parse().ok());
+    let admitted = tenant.and_then(|tenant| door.calls.admit(&tenant, known.as_ref()).map(|()| tenant));
     match admitted {
         Ok(tenant) => door.upgrade(request, "native", tenant),
         Err(refusal) => door.refuse(refusal),
@@ -66,7 +67,7 @@ async fn twilio_stream(State(door): State<Arc<Door>>, Path(account): Path<String
     if !twilio::signed(&account.auth_token, &account.url, signature) {
         return door.refuse(Refusal::Signature);
     }
-    match door.calls.admit(&account.tenant) {
+    match door.calls.admit(&account.tenant, None) {
         Ok(()) => door.upgrade(request, "twilio", account.tenant),
         Err(refusal) => door.refuse(refusal),
     }
@@ -78,9 +79,13 @@ fn secret(request: &Request) -> Option<(String, bool)> {
         let key = value.to_str().ok()?.strip_prefix("Bearer ")?;
         return Some((key.trim().to_owned(), false));
     }
-    let query = request.uri().query()?;
-    let token = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
-    Some((token.to_owned(), true))
+    parameter(request, "token").map(|token| (token, true))
+}
+
+/// A query parameter that needs no decoding: tokens and call ids have a narrow alphabet.
+fn parameter(request: &Request, name: &str) -> Option<String> {
+    let pairs = request.uri().query()?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.replace("%3A", ":")).next()
 }
 
 impl Door {
@@ -113,7 +118,10 @@ impl Door {
             }
         };
         let door = Arc::clone(self);
+        let place = request.extensions_mut().remove::<ConnectionPlace>();
         tokio::spawn(async move {
+            // held until the socket has ended
+            let _place = place;
             match upgrade.await {
                 Ok(upgraded) => door.serve(upgraded, dialect, tenant).await,
                 Err(error) => tracing::debug!(%error, "a WebSocket handshake was not completed"),

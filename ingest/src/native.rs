@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    codec,
+    codec::CallDecoder,
     port::{Calls, OpenCall, OpenRequest, Update},
     socket::{Incoming, Socket, close_code},
 };
@@ -105,7 +105,9 @@ async fn session(socket: &mut Socket, tenant: TenantId, calls: &dyn Calls) -> Re
     if !socket.send(&ready).await {
         return Ok("not_reading");
     }
-    Session { acked: open.position, position: open.position, open, format, over: false }.run(socket, calls).await
+    let decoder = CallDecoder::new(format.clone()).map_err(|error| bad(error.code(), error.to_string()))?;
+    let (position, acked) = (open.position, open.position);
+    Session { acked, position, open, format, decoder, resuming: true, over: false }.run(socket, calls).await
 }
 
 fn start(text: &str, tenant: TenantId) -> Result<OpenRequest, Bad> {
@@ -131,16 +133,21 @@ fn start(text: &str, tenant: TenantId) -> Result<OpenRequest, Bad> {
 fn parse(text: &str) -> Result<ClientMessage, Bad> {
     // serde's message may quote the input: only its place is told
     serde_json::from_str(text).map_err(|error| {
-        bad(
-            "message",
-            format!("not a start or stop message as docs/protocol.md has them (near column {})", error.column()),
-        )
+        bad("message", format!("not a start or stop message as docs/protocol.md has them{}", near(error.column())))
     })
+}
+
+/// Serde knows no place for what is missing altogether.
+fn near(column: usize) -> String {
+    if column == 0 { String::new() } else { format!(" (near column {column})") }
 }
 
 struct Session {
     open: OpenCall,
     format: AudioFormat,
+    decoder: CallDecoder,
+    /// No audio has come over this socket yet.
+    resuming: bool,
     /// Next sample to come.
     position: u64,
     acked: u64,
@@ -186,18 +193,16 @@ impl Session {
     }
 
     async fn audio(&mut self, bytes: &[u8], socket: &mut Socket) -> Result<(), Bad> {
-        let frame = self.format.bytes_per_frame();
-        if !bytes.len().is_multiple_of(frame) {
-            return Err(bad(
-                "odd_byte_count",
-                format!("{} bytes are not whole samples of every channel; send multiples of {frame}", bytes.len()),
-            ));
-        }
+        let channels = self.decoder.decode(bytes).map_err(|error| bad(error.code(), error.to_string()))?;
         socket.count_audio(bytes.len());
-        let samples = (bytes.len() / frame) as u64;
+        let samples = channels.first().map_or(0, Vec::len) as u64;
+        if self.decoder.in_packets() && self.resuming && samples > 0 {
+            // the client sends the whole packet in which the position lies
+            self.position -= self.position % samples;
+        }
+        self.resuming = false;
         let position = self.position;
         self.position += samples;
-        let channels = codec::decode(self.format.encoding, self.format.channels.len(), bytes);
         for (channel, samples) in channels.into_iter().enumerate() {
             self.input(CallInput::Audio(Audio { channel: channel as u8, position, samples })).await?;
         }

@@ -1,9 +1,9 @@
 //! What the door needs from the rest of the house.
 
-use std::{collections::BTreeMap, pin::Pin};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc};
 
 use sotto_events::{AudioFormat, CallEvent, CallId, CallInput, Partial, TenantId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 /// A future behind a port.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -36,6 +36,10 @@ pub enum Update {
         code: &'static str,
     },
 }
+
+/// A place among the connections that may be open; whoever serves the connection holds it.
+#[derive(Clone)]
+pub struct ConnectionPlace(pub Arc<OwnedSemaphorePermit>);
 
 /// A call that takes audio. Dropping `inputs` leaves the call open for someone to resume.
 pub struct OpenCall {
@@ -116,11 +120,12 @@ pub trait Calls: Send + Sync + 'static {
     /// The account configured under this name.
     fn twilio(&self, account: &str) -> Option<TwilioAccount>;
 
-    /// Whether another call would be taken now.
+    /// Whether another call would be taken now; `known` is a call that the caller wants to take up again, which has
+    /// its place already.
     ///
     /// # Errors
     /// The refusal to tell.
-    fn admit(&self, tenant: &TenantId) -> Result<(), Refusal>;
+    fn admit(&self, tenant: &TenantId, known: Option<&CallId>) -> Result<(), Refusal>;
 
     /// Begins or resumes a call.
     ///

@@ -74,15 +74,22 @@ impl Socket {
                     continue;
                 }
             };
-            self.last = Instant::now();
+            let now = Instant::now();
             self.metrics.messages.with_label_values(&[self.dialect]).inc();
-            if !self.rate.take(self.last) {
+            if !self.rate.take(now) {
                 return Incoming::Gone("message_rate");
             }
             match message {
                 None | Some(Ok(Message::Close(_))) => return Incoming::Gone("closed"),
-                Some(Ok(Message::Text(text))) => return Incoming::Text(text.as_str().to_owned()),
-                Some(Ok(Message::Binary(bytes))) => return Incoming::Binary(bytes),
+                Some(Ok(Message::Text(text))) => {
+                    self.last = now;
+                    return Incoming::Text(text.as_str().to_owned());
+                }
+                Some(Ok(Message::Binary(bytes))) => {
+                    self.last = now;
+                    return Incoming::Binary(bytes);
+                }
+                // answers to pings are no sign that anyone speaks
                 Some(Ok(_)) => {}
                 Some(Err(Error::Capacity(_))) => return Incoming::Gone("message_too_large"),
                 Some(Err(Error::Protocol(_) | Error::Utf8(_))) => return Incoming::Gone("protocol"),

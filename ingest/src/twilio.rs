@@ -22,8 +22,10 @@ const RATE: u32 = 8_000;
 const LONGEST_GAP_SECONDS: u64 = 60;
 /// A difference of timestamps below this is jitter.
 const JITTER_SAMPLES: u64 = RATE as u64 / 10;
-/// A track this far behind the other is taken for silent.
-const LAG_SAMPLES: u64 = RATE as u64;
+/// Milliseconds; a week, so that arithmetic on samples cannot overflow.
+const LATEST_TIMESTAMP: u64 = 7 * 86_400_000;
+/// A track this far behind the other holds up its events: what is missing is declared a gap.
+const LAG_SAMPLES: u64 = 2 * RATE as u64;
 
 /// Checks `X-Twilio-Signature`: HMAC-SHA1 over the URL that Twilio was told. It may sign it with a slash at the end or
 /// with the port.
@@ -119,7 +121,7 @@ async fn session(socket: &mut Socket, tenant: TenantId, calls: &dyn Calls) -> Re
     let wait = Duration::from_secs(socket.limits.start_seconds);
     let start = timeout(wait, first(socket)).await.map_err(|_| "start_timeout")??;
     let request = request(start, tenant)?;
-    let tracks = request.format.channels.iter().map(|&role| Track { role, position: 0 }).collect();
+    let tracks = request.format.channels.iter().map(|&role| Track { role, position: 0, clock_start: 0 }).collect();
     let open = calls.open(request).await.map_err(|refusal| refusal.code())?;
     Session { tracks, open }.run(socket, calls).await
 }
@@ -173,6 +175,8 @@ struct Track {
     role: ChannelRole,
     /// Next sample to come.
     position: u64,
+    /// Sample at which Twilio's clock stood at 0; not 0 once that clock has jumped.
+    clock_start: i64,
 }
 
 struct Session {
@@ -224,20 +228,25 @@ impl Session {
             _ => ChannelRole::Customer,
         };
         let index = self.tracks.iter().position(|track| track.role == role).ok_or("track")?;
-        let due = media.timestamp.saturating_mul(u64::from(RATE) / 1000);
-        let late = due.saturating_sub(self.tracks[index].position);
-        if late > LONGEST_GAP_SECONDS * u64::from(RATE) {
+        let mut samples = codec::decode(Encoding::Mulaw, 1, &bytes).remove(0);
+        let clock = media.timestamp.min(LATEST_TIMESTAMP).saturating_mul(u64::from(RATE) / 1000) as i64;
+        let track = &mut self.tracks[index];
+        let off = clock + track.clock_start - track.position as i64;
+        if off.unsigned_abs() > LONGEST_GAP_SECONDS * u64::from(RATE) {
             socket.count_jump();
-        } else if late > JITTER_SAMPLES {
-            self.fill(index, late).await;
+            track.clock_start -= off;
+        } else if off > JITTER_SAMPLES as i64 {
+            self.fill(index, off as u64).await;
+        } else if off < -(JITTER_SAMPLES as i64) {
+            // it comes after its time was declared a gap
+            samples.drain(..samples.len().min(off.unsigned_abs() as usize));
         }
         let position = self.tracks[index].position;
-        self.tracks[index].position += bytes.len() as u64;
+        self.tracks[index].position += samples.len() as u64;
         if self.tracks[index].position > socket.limits.call_seconds * u64::from(RATE) {
             self.finish(EndReason::TooLong).await;
             return Err("too_long");
         }
-        let samples = codec::decode(Encoding::Mulaw, 1, &bytes).remove(0);
         self.input(CallInput::Audio(Audio { channel: index as u8, position, samples })).await;
         self.keep_up(index).await;
         Ok(())
@@ -249,7 +258,7 @@ impl Session {
         for index in 0..self.tracks.len() {
             let behind = lead.saturating_sub(self.tracks[index].position);
             if behind > LAG_SAMPLES {
-                self.silence(index, behind - LAG_SAMPLES / 2).await;
+                self.fill(index, behind - LAG_SAMPLES / 2).await;
             }
         }
     }
@@ -258,13 +267,6 @@ impl Session {
         let position = self.tracks[index].position;
         self.tracks[index].position += samples;
         self.input(CallInput::Gap { channel: index as u8, position, samples }).await;
-    }
-
-    async fn silence(&mut self, index: usize, samples: u64) {
-        let position = self.tracks[index].position;
-        self.tracks[index].position += samples;
-        let samples = vec![0; samples as usize];
-        self.input(CallInput::Audio(Audio { channel: index as u8, position, samples })).await;
     }
 
     async fn input(&mut self, input: CallInput) {

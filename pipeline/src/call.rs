@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     future::{Future, poll_fn},
     pin::Pin,
+    sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
@@ -20,7 +21,7 @@ use crate::{
     channel::{Channel, Outcome, Speaking, Utterance},
     engine::{Engine, EngineError, Heard, Purpose, Request},
     settings::PipelineSettings,
-    transcript::{COMMIT_GRID, Rolling, words},
+    transcript::{COMMIT_GRID, Rolling, commit_name, words},
     vad::VadLane,
 };
 
@@ -30,8 +31,8 @@ const MAX_PENDING: usize = 8;
 const COMMIT_SHARE: f64 = 0.7;
 const FINAL_DEADLINE: Duration = Duration::from_millis(300);
 const PARTIAL_DEADLINE: Duration = Duration::from_millis(500);
-/// A partial that comes this many intervals after the last one counts as degraded.
-const STRETCHED: f64 = 1.6;
+/// A partial that is asked for this many intervals after it was due counts as degraded.
+const STRETCHED: f64 = 0.6;
 
 /// What a call gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +60,8 @@ pub struct Resume {
 struct Pending {
     event: Option<EventBody>,
     safe: Option<SafePoint>,
+    /// Where the utterance lies whose final is being made.
+    span: Option<(MediaTime, MediaTime)>,
     ready: bool,
 }
 
@@ -79,6 +82,8 @@ struct Slot {
     in_flight: Option<InFlight>,
     /// Window of the last partial asked for, in samples of the utterance.
     last_window: usize,
+    /// Window at which the next one became due, while it waits for the last.
+    due: Option<usize>,
 }
 
 type FinalFuture = Pin<Box<dyn Future<Output = (Key, Result<Option<Final>, EngineError>)> + Send>>;
@@ -96,6 +101,8 @@ pub struct CallTask {
     seq: u64,
     safe: Vec<SafePoint>,
     busy: watch::Sender<bool>,
+    /// Names models, graphs and grids: goes into every final.
+    model: Arc<str>,
 }
 
 impl CallTask {
@@ -115,10 +122,14 @@ impl CallTask {
             .iter()
             .map(|&safe| {
                 let channel = Channel::new(format.rate, &settings.endpoint, safe)?;
-                Ok(Slot { channel, rolling: Rolling::default(), in_flight: None, last_window: 0 })
+                Ok(Slot { channel, rolling: Rolling::default(), in_flight: None, last_window: 0, due: None })
             })
             .collect::<Result<Vec<_>, _>>()?;
+        // without partials nothing is committed, and a final may come out otherwise
+        let grid = if settings.partials.enabled { commit_name() } else { "whole".to_owned() };
+        let model = format!("{}+{grid}", engine.version()).into();
         Ok(Self {
+            model,
             engine,
             settings,
             rate: format.rate,
@@ -231,7 +242,7 @@ impl CallTask {
         let key = (outcome.safe.decided_at, index as u8);
         let slot = &mut self.slots[index];
         let (rolling, in_flight) = (std::mem::take(&mut slot.rolling), slot.in_flight.take());
-        slot.last_window = 0;
+        (slot.last_window, slot.due) = (0, None);
         let Some(utterance) = outcome.utterance else {
             self.add(key, None, Some(outcome.safe), true);
             return;
@@ -240,9 +251,13 @@ impl CallTask {
         metrics.utterances.inc();
         metrics.speech_seconds.inc_by(utterance.audio.len() as f64 / f64::from(SPEECH_RATE));
         let key = self.add(key, None, Some(outcome.safe), false);
+        if let Some(pending) = self.pending.get_mut(&key) {
+            pending.span = Some((utterance.start, utterance.end));
+        }
         let commit = in_flight.filter(|job| job.purpose == Purpose::Commit);
         let limit = self.commit_limit();
-        let made = finalise(self.engine.clone(), index as u8, utterance, rolling, commit, limit);
+        let names = (index as u8, Arc::clone(&self.model));
+        let made = finalise(self.engine.clone(), names, utterance, rolling, commit, limit);
         self.finals.push(Box::pin(async move { (key, made.await) }));
     }
 
@@ -259,7 +274,7 @@ impl CallTask {
         let limit = self.commit_limit();
         let slot = &mut self.slots[index];
         let Some(speaking) = slot.channel.speaking() else { return };
-        if slot.in_flight.is_some() || !self.settings.partials.enabled {
+        if !self.settings.partials.enabled {
             return;
         }
         let commit = next_commit(&slot.rolling, speaking.voiced_end - speaking.start, limit);
@@ -271,9 +286,12 @@ impl CallTask {
             None if fresh && window >= slot.last_window + interval => Purpose::Partial,
             None => return,
         };
+        let due = *slot.due.get_or_insert(window);
+        if slot.in_flight.is_some() {
+            return;
+        }
         let length = commit.unwrap_or(window);
-        let degraded =
-            slot.last_window > 0 && (window - slot.last_window.min(window)) as f64 > STRETCHED * interval as f64;
+        let degraded = (window - due) as f64 > STRETCHED * interval as f64;
         let request = Request {
             purpose,
             audio: slot.channel.sound(speaking.start..speaking.start + length).to_vec(),
@@ -283,7 +301,7 @@ impl CallTask {
         };
         // refused or stopped: the next audio asks again
         if let Ok(answer) = self.engine.transcribe(request) {
-            slot.last_window = window;
+            (slot.last_window, slot.due) = (window, None);
             slot.in_flight = Some(InFlight { purpose, length, since: Instant::now(), degraded, answer });
         }
     }
@@ -327,7 +345,8 @@ impl CallTask {
             // the sound was heard but cannot be written down: say so instead of keeping silent
             Err(error) => {
                 tracing::error!(%error, "an utterance could not be recognised");
-                self.unheard(key)
+                let span = self.pending.get(&key).and_then(|pending| pending.span);
+                span.map(|(start, end)| EventBody::Gap { channel: key.1, start, end })
             }
         };
         if let Some(pending) = self.pending.get_mut(&key) {
@@ -337,20 +356,10 @@ impl CallTask {
         Ok(())
     }
 
-    fn unheard(&self, key: Key) -> Option<EventBody> {
-        let safe = self.pending.get(&key)?.safe?;
-        let before = self.safe.get(usize::from(key.1))?;
-        Some(EventBody::Gap {
-            channel: key.1,
-            start: MediaTime::of_sample(before.position, self.rate),
-            end: MediaTime::of_sample(safe.position, self.rate),
-        })
-    }
-
     fn add(&mut self, at: (MediaTime, u8), event: Option<EventBody>, safe: Option<SafePoint>, ready: bool) -> Key {
         let key = (at.0, at.1, self.next_item);
         self.next_item += 1;
-        self.pending.insert(key, Pending { event, safe, ready });
+        self.pending.insert(key, Pending { event, safe, span: None, ready });
         key
     }
 
@@ -431,7 +440,7 @@ fn next_commit(rolling: &Rolling, voiced: usize, limit: usize) -> Option<usize> 
 /// Makes the commits that are still missing, in order, then the final.
 async fn finalise(
     engine: Engine,
-    channel: u8,
+    (channel, model): (u8, Arc<str>),
     utterance: Utterance,
     mut rolling: Rolling,
     in_flight: Option<InFlight>,
@@ -467,7 +476,7 @@ async fn finalise(
         words: words(&text, utterance.start, utterance.end, &utterance.voiced),
         text,
         confidence: heard.confidence,
-        model: engine.version().to_owned(),
+        model: model.to_string(),
     }))
 }
 

@@ -47,6 +47,14 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// The queue it waits in: what is exact shares one.
+    const fn queue(self) -> &'static str {
+        match self {
+            Self::Partial => "partial",
+            Self::Commit | Self::Final => "exact",
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Partial => "partial",
@@ -175,6 +183,21 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Requests that fit one batch of voice activity.
+    fn take_voice(&self, queues: &mut Queues) -> Option<Vec<VadRequest>> {
+        let mut lanes = 0;
+        let fits = |request: &&VadRequest| {
+            lanes += request.lanes.len();
+            lanes <= VAD_BATCH
+        };
+        let count = queues.vad.iter().take_while(fits).count().max(usize::from(!queues.vad.is_empty()));
+        let taken = (count > 0).then(|| queues.vad.drain(..count).collect());
+        self.metrics.queue_depth.with_label_values(&["vad"]).set(queues.vad.len() as i64);
+        taken
+    }
+}
+
 /// Handle to the threads; they stop when the last handle is gone.
 #[derive(Clone)]
 pub struct Engine {
@@ -256,7 +279,8 @@ impl Engine {
         if queues.stopping {
             return Err(EngineError::Stopped);
         }
-        let partial = request.purpose == Purpose::Partial;
+        let purpose = request.purpose;
+        let partial = purpose == Purpose::Partial;
         if partial && queues.partials.len() >= shared.max_partials {
             shared.metrics.partials_refused.inc();
             return Err(EngineError::Overloaded);
@@ -264,8 +288,7 @@ impl Engine {
         let ticket = Ticket { request, since: Instant::now(), reply };
         let queue = if partial { &mut queues.partials } else { &mut queues.finals };
         queue.push(ticket);
-        let name = if partial { "partial" } else { "final" };
-        shared.metrics.queue_depth.with_label_values(&[name]).set(queue.len() as i64);
+        shared.metrics.queue_depth.with_label_values(&[purpose.queue()]).set(queue.len() as i64);
         drop(queues);
         shared.work.notify_one();
         Ok(answer)
@@ -317,13 +340,13 @@ impl Worker {
     fn next(&self) -> Option<Work> {
         let mut queues = self.shared.lock();
         loop {
-            if let Some(requests) = take_voice(&mut queues) {
+            if let Some(requests) = self.shared.take_voice(&mut queues) {
                 return Some(Work::Voice(requests));
             }
             let limit = self.model.batch_limit();
             let finals = take(&mut queues.finals, EXACT_BATCH.min(limit));
             if !finals.is_empty() {
-                self.shared.metrics.queue_depth.with_label_values(&["final"]).set(queues.finals.len() as i64);
+                self.shared.metrics.queue_depth.with_label_values(&["exact"]).set(queues.finals.len() as i64);
                 return Some(Work::Speech(finals));
             }
             let partials = take(&mut queues.partials, limit);
@@ -345,7 +368,7 @@ impl Worker {
             let waited = started.duration_since(ticket.since).as_secs_f64();
             metrics.queue_wait.with_label_values(&[ticket.request.purpose.name()]).observe(waited);
         }
-        let purpose = tickets[0].request.purpose.name();
+        let purpose = tickets[0].request.purpose.queue();
         metrics.batch_size.with_label_values(&[purpose]).observe(tickets.len() as f64);
         let audio: usize = tickets.iter().map(|ticket| ticket.request.audio.len()).sum();
         metrics.window_seconds.with_label_values(&[purpose]).inc_by(audio as f64 / f64::from(crate::SPEECH_RATE));
@@ -394,7 +417,7 @@ impl Batch for Waiting<'_> {
     }
 
     fn between(&mut self) {
-        let requests = take_voice(&mut self.shared.lock());
+        let requests = self.shared.take_voice(&mut self.shared.lock());
         if let Some(requests) = requests {
             voice(self.vad, &self.shared.metrics, requests);
         }
@@ -424,20 +447,6 @@ fn take(queue: &mut BinaryHeap<Ticket>, limit: usize) -> Vec<Ticket> {
         }
     }
     taken
-}
-
-fn take_voice(queues: &mut Queues) -> Option<Vec<VadRequest>> {
-    let mut lanes = 0;
-    let count = queues
-        .vad
-        .iter()
-        .take_while(|request| {
-            lanes += request.lanes.len();
-            lanes <= VAD_BATCH
-        })
-        .count();
-    let count = count.max(usize::from(!queues.vad.is_empty()));
-    (count > 0).then(|| queues.vad.drain(..count).collect())
 }
 
 fn voice(vad: &mut Vad, metrics: &PipelineMetrics, mut requests: Vec<VadRequest>) {

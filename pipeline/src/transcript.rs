@@ -14,6 +14,11 @@ pub const COMMIT_GRID: usize = 2 * SPEECH_RATE as usize;
 /// Tokens at the end of an agreement that stay open.
 pub const COMMIT_LAG: usize = 6;
 
+/// Names the grid and the lag: they shape finals.
+pub fn commit_name() -> String {
+    format!("commit-{}s-{COMMIT_LAG}", COMMIT_GRID / SPEECH_RATE as usize)
+}
+
 /// Text state of the utterance that is being spoken.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rolling {

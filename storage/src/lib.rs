@@ -46,6 +46,8 @@ pub enum StorageError {
     Record(#[from] serde_json::Error),
     #[error("the system gives no random numbers: {0}")]
     Random(String),
+    #[error("storage is busy and did not answer in time")]
+    Busy,
     #[error("storage has stopped")]
     Stopped,
 }

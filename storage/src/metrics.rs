@@ -1,14 +1,20 @@
 //! What storage counts.
 
-use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+};
+
+use crate::sqlite::DatabaseMetrics;
 
 /// Handles to every metric of this room.
 #[derive(Clone)]
 pub struct StorageMetrics {
     pub bus_append: Histogram,
-    pub bus_commit: Histogram,
+    database_commit: HistogramVec,
+    database_queue_depth: IntGaugeVec,
+    database_queue_full: IntCounterVec,
+    pub live_missed: IntCounter,
     pub vault_write: Histogram,
-    pub vault_commit: Histogram,
     pub rows: IntCounter,
     pub seals: IntCounter,
     pub sweeps: IntCounter,
@@ -46,11 +52,29 @@ impl StorageMetrics {
             &["class"],
         )?;
         registry.register(Box::new(oldest_row_age.clone()))?;
+        let database_commit = HistogramVec::new(
+            HistogramOpts::new("sotto_database_commit_seconds", "Time of one commit of an embedded database.")
+                .buckets(LATENCY.to_vec()),
+            &["database"],
+        )?;
+        registry.register(Box::new(database_commit.clone()))?;
+        let database_queue_depth = IntGaugeVec::new(
+            Opts::new("sotto_database_queue_depth", "Jobs waiting for an embedded database."),
+            &["database"],
+        )?;
+        registry.register(Box::new(database_queue_depth.clone()))?;
+        let database_queue_full = IntCounterVec::new(
+            Opts::new("sotto_database_queue_full_total", "Times the queue of an embedded database was full."),
+            &["database"],
+        )?;
+        registry.register(Box::new(database_queue_full.clone()))?;
         Ok(Self {
+            database_commit,
+            database_queue_depth,
+            database_queue_full,
+            live_missed: counter("sotto_live_missed_total", "Live updates that a slow watcher had to read from rows.")?,
             bus_append: histogram("sotto_bus_append_seconds", "Time until an append was durable.")?,
-            bus_commit: histogram("sotto_bus_commit_seconds", "Time of one commit of the embedded log.")?,
             vault_write: histogram("sotto_vault_write_seconds", "Time until a batch of rows was durable.")?,
-            vault_commit: histogram("sotto_vault_commit_seconds", "Time of one commit of the embedded vault.")?,
             rows: counter("sotto_vault_rows_total", "Event rows written.")?,
             seals: counter("sotto_seals_total", "Fields sealed.")?,
             sweeps: counter("sotto_sweeps_total", "Sweeps done.")?,
@@ -59,5 +83,14 @@ impl StorageMetrics {
             swept,
             oldest_row_age,
         })
+    }
+
+    /// What is counted of the embedded database with this name.
+    pub fn database(&self, name: &str) -> DatabaseMetrics {
+        DatabaseMetrics {
+            commit: self.database_commit.with_label_values(&[name]),
+            depth: self.database_queue_depth.with_label_values(&[name]),
+            full: self.database_queue_full.with_label_values(&[name]),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sotto_events::{AudioFormat, CallEvent, CallId, Clock, TenantId, Timestamp};
 
 use crate::{
-    LiveUpdate, Result, StorageError,
+    LiveUpdate, Result, StorageError, StorageMetrics,
     bus::{Bus, Live},
     envelope::{Key, Place, open},
     keys::KeyRing,
@@ -44,11 +44,23 @@ pub struct Reader {
     vault: Arc<dyn Vault>,
     keys: Arc<KeyRing>,
     clock: Arc<dyn Clock>,
+    metrics: StorageMetrics,
 }
 
 impl Reader {
-    pub fn new(bus: Arc<dyn Bus>, vault: Arc<dyn Vault>, keys: Arc<KeyRing>, clock: Arc<dyn Clock>) -> Self {
-        Self { bus, vault, keys, clock }
+    pub fn new(
+        bus: Arc<dyn Bus>,
+        vault: Arc<dyn Vault>,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+        metrics: StorageMetrics,
+    ) -> Self {
+        Self { bus, vault, keys, clock, metrics }
+    }
+
+    /// A watcher fell behind by this many updates and reads them from rows.
+    pub fn count_missed(&self, updates: u64) {
+        self.metrics.live_missed.inc_by(updates);
     }
 
     /// One call.

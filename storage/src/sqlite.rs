@@ -7,9 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prometheus::Histogram;
+use prometheus::{Histogram, IntCounter, IntGauge};
 use rusqlite::{Connection, OpenFlags};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 use crate::{Result, StorageError};
 
@@ -17,6 +20,8 @@ use crate::{Result, StorageError};
 const BATCH: usize = 256;
 /// Jobs that may wait before callers do.
 const QUEUE: usize = 1_024;
+/// How often a checkpoint is tried while someone reads; each waits for the reader as long as SQLite's busy timeout.
+const CHECKPOINT_TRIES: usize = 3;
 
 type Reply = Box<dyn FnOnce(Result<()>) + Send>;
 /// Does its work, says whether it worked, and gives what to call once it is on disk.
@@ -28,32 +33,45 @@ struct Job {
     alone: bool,
 }
 
+/// What is counted of one database.
+#[derive(Clone)]
+pub struct DatabaseMetrics {
+    /// Seconds a commit takes.
+    pub commit: Histogram,
+    /// Jobs that wait.
+    pub depth: IntGauge,
+    /// Times the queue was full.
+    pub full: IntCounter,
+}
+
 /// A database that is written by one thread.
 #[derive(Clone)]
 pub struct Database {
     jobs: mpsc::Sender<Job>,
+    metrics: DatabaseMetrics,
 }
 
 impl Database {
-    /// Opens or makes the file and brings it to `schema`. `commit` observes how long commits take, in seconds.
+    /// Opens or makes the file and brings it to `schema`.
     ///
     /// # Errors
     /// When the file is not a sound database.
-    pub fn open(file: &Path, schema: &str, commit: Histogram) -> Result<Self> {
+    pub fn open(file: &Path, schema: &str, metrics: DatabaseMetrics) -> Result<Self> {
         let connection = connect(file, schema)
             .map_err(|error| StorageError::Open { file: file.display().to_string(), why: error.to_string() })?;
-        Self::spawn(connection, move |connection, jobs| write(connection, jobs, &commit))
+        let commit = metrics.commit.clone();
+        Self::spawn(connection, metrics, move |connection, jobs| write(connection, jobs, &commit))
     }
 
     /// Opens the same file a second time, for reading only.
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn open_reader(file: &Path) -> Result<Self> {
+    pub fn open_reader(file: &Path, metrics: DatabaseMetrics) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(file, flags)?;
         connection.busy_timeout(Duration::from_secs(10))?;
-        Self::spawn(connection, |connection, jobs| {
+        Self::spawn(connection, metrics, |connection, jobs| {
             for job in jobs {
                 let (_, reply) = (job.work)(connection);
                 reply(Ok(()));
@@ -61,18 +79,24 @@ impl Database {
         })
     }
 
-    fn spawn(mut connection: Connection, work: impl Fn(&mut Connection, Vec<Job>) + Send + 'static) -> Result<Self> {
+    fn spawn(
+        mut connection: Connection,
+        metrics: DatabaseMetrics,
+        work: impl Fn(&mut Connection, Vec<Job>) + Send + 'static,
+    ) -> Result<Self> {
+        let depth = metrics.depth.clone();
         let (jobs, mut queue) = mpsc::channel::<Job>(QUEUE);
         thread::Builder::new()
             .name("sqlite".to_owned())
             .spawn(move || {
                 let mut batch = Vec::new();
                 while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+                    depth.set(queue.len() as i64);
                     work(&mut connection, std::mem::take(&mut batch));
                 }
             })
             .map_err(|_| StorageError::Stopped)?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, metrics })
     }
 
     /// Does `job` and waits until it is on disk.
@@ -97,6 +121,24 @@ impl Database {
         self.send(job, true).await
     }
 
+    /// Moves the write-ahead log into the file and empties it, so that removed rows are nowhere on disk. While someone
+    /// reads, that has to wait; what the log holds is sealed in any case.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget(&self) -> Result<()> {
+        for _ in 0..CHECKPOINT_TRIES {
+            let checkpoint =
+                |db: &Connection| Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?);
+            let busy: bool = self.run_alone(checkpoint).await?;
+            if !busy {
+                return Ok(());
+            }
+        }
+        tracing::warn!("the write-ahead log could not be emptied now");
+        Ok(())
+    }
+
     async fn send<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -108,7 +150,17 @@ impl Database {
             // a caller that has gone away does not need the answer
             (done.is_ok(), Box::new(move |committed| drop(reply.send(committed.and(done)))))
         });
-        self.jobs.send(Job { work, alone }).await.map_err(|_| StorageError::Stopped)?;
+        let job = match self.jobs.try_send(Job { work, alone }) {
+            Ok(()) => None,
+            Err(TrySendError::Full(job)) => {
+                self.metrics.full.inc();
+                Some(job)
+            }
+            Err(TrySendError::Closed(_)) => return Err(StorageError::Stopped),
+        };
+        if let Some(job) = job {
+            self.jobs.send(job).await.map_err(|_| StorageError::Stopped)?;
+        }
         answer.await.map_err(|_| StorageError::Stopped)?
     }
 }
@@ -186,8 +238,8 @@ fn connect(file: &Path, schema: &str) -> std::result::Result<Connection, rusqlit
 mod tests {
     use super::*;
 
-    fn histogram() -> Histogram {
-        Histogram::with_opts(prometheus::HistogramOpts::new("t", "t")).unwrap()
+    fn metrics() -> DatabaseMetrics {
+        crate::StorageMetrics::new(&prometheus::Registry::new()).unwrap().database("test")
     }
 
     #[tokio::test]
@@ -195,11 +247,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.db");
         let database =
-            Database::open(&file, "CREATE TABLE IF NOT EXISTS t (x INTEGER PRIMARY KEY)", histogram()).unwrap();
+            Database::open(&file, "CREATE TABLE IF NOT EXISTS t (x INTEGER PRIMARY KEY)", metrics()).unwrap();
         let insert = |x: i64| database.run(move |db| Ok(db.execute("INSERT INTO t VALUES (?1)", [x])?));
         let (a, b, c) = tokio::join!(insert(1), insert(1), insert(2));
         assert_eq!([a.is_ok(), b.is_ok(), c.is_ok()], [true, false, true]);
-        let reader = Database::open_reader(&file).unwrap();
+        let reader = Database::open_reader(&file, metrics()).unwrap();
         let count: i64 =
             reader.run(|db| Ok(db.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)).await.unwrap();
         assert_eq!(count, 2);
@@ -210,7 +262,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.db");
         std::fs::write(&file, vec![7; 9_000]).unwrap();
-        let error = Database::open(&file, "", histogram()).err().unwrap().to_string();
+        let error = Database::open(&file, "", metrics()).err().unwrap().to_string();
         assert!(error.contains("a.db") && error.contains("restore"), "{error}");
     }
 }

@@ -3,12 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use futures_util::future::BoxFuture;
-use prometheus::Histogram;
 use rusqlite::{OptionalExtension, params};
 use tokio::sync::{broadcast, watch};
 
 use super::{Bus, Delivered, Live, Record};
-use crate::{Result, sqlite::Database};
+use crate::{Result, StorageMetrics, sqlite::Database};
 
 /// What a watcher may lag behind before it is told that it missed something.
 const LIVE_CAPACITY: usize = 4_096;
@@ -27,12 +26,12 @@ pub struct EmbeddedBus {
 }
 
 impl EmbeddedBus {
-    /// Opens or makes the log. `commit` observes the time of commits.
+    /// Opens or makes the log.
     ///
     /// # Errors
     /// When the file is not a sound log.
-    pub async fn open(file: &Path, commit: Histogram) -> Result<Self> {
-        let log = Database::open(file, SCHEMA, commit)?;
+    pub async fn open(file: &Path, metrics: &StorageMetrics) -> Result<Self> {
+        let log = Database::open(file, SCHEMA, metrics.database("bus"))?;
         let end = log.run(last_offset).await?;
         Ok(Self { log, end: watch::Sender::new(end), live: broadcast::Sender::new(LIVE_CAPACITY) })
     }
@@ -107,10 +106,17 @@ impl Bus for EmbeddedBus {
 
     fn trim<'a>(&'a self, consumer: &'a str) -> BoxFuture<'a, Result<u64>> {
         let name = consumer.to_owned();
-        Box::pin(self.log.run(move |db| {
-            let position = position(db, &name)?;
-            Ok(db.execute("DELETE FROM log WHERE offset <= ?1", [position])? as u64)
-        }))
+        Box::pin(async move {
+            let trim = move |db: &rusqlite::Connection| {
+                let position = position(db, &name)?;
+                Ok(db.execute("DELETE FROM log WHERE offset <= ?1", [position])? as u64)
+            };
+            let trimmed = self.log.run(trim).await?;
+            if trimmed > 0 {
+                self.log.forget().await?;
+            }
+            Ok(trimmed)
+        })
     }
 
     fn publish(&self, live: Arc<Live>) {

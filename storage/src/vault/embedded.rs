@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use futures_util::future::BoxFuture;
-use prometheus::Histogram;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sotto_events::{CallId, RetentionClass, TenantId, Timestamp};
 
 use super::{CallRow, CallState, EventRow, Swept, Vault};
-use crate::{Result, StorageError, bus::Delivered, sqlite::Database};
+use crate::{Result, StorageError, StorageMetrics, bus::Delivered, sqlite::Database};
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS tenant_keys (tenant TEXT PRIMARY KEY, wrapped BLOB NOT NULL) WITHOUT ROWID;
@@ -41,12 +40,13 @@ pub struct EmbeddedVault {
 }
 
 impl EmbeddedVault {
-    /// Opens or makes the file. `commit` observes the time of commits.
+    /// Opens or makes the file.
     ///
     /// # Errors
     /// When the file is not a sound vault.
-    pub fn open(file: &Path, commit: Histogram) -> Result<Self> {
-        Ok(Self { writer: Database::open(file, SCHEMA, commit)?, reader: Database::open_reader(file)? })
+    pub fn open(file: &Path, metrics: &StorageMetrics) -> Result<Self> {
+        let writer = Database::open(file, SCHEMA, metrics.database("vault"))?;
+        Ok(Self { writer, reader: Database::open_reader(file, metrics.database("vault_reader"))? })
     }
 }
 
@@ -85,8 +85,9 @@ fn call_row(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<CallRow> {
 }
 
 fn find(db: &Connection, tenant: &TenantId, call: &CallId, now: Timestamp) -> Result<Option<CallRow>> {
+    // a call on air is there however short its data lives
     Ok(db
-        .prepare_cached(&format!("{CALL} WHERE tenant = ?1 AND call = ?2 AND expires_at > ?3"))?
+        .prepare_cached(&format!("{CALL} WHERE tenant = ?1 AND call = ?2 AND (expires_at > ?3 OR state = 0)"))?
         .query_row(params![tenant.as_str(), call.as_str(), now.0], |row| call_row(row, now))
         .optional()?)
 }
@@ -131,11 +132,14 @@ fn write(db: &Connection, delivered: &Delivered) -> Result<()> {
         insert.execute(params![tenant, call, seq, event.kind, class, event.sealed, record.at.0, event.expires_at.0])?;
     }
     let seq = record.events.last().map_or(0, |event| event.seq) as i64;
+    // a call lives as long as the last of its events
+    let last = record.events.iter().map(|event| event.expires_at.0).max().unwrap_or(0);
     db.prepare_cached(
         "UPDATE calls SET seq = max(seq, ?3), safe = ?4, state = CASE WHEN ?5 THEN 1 ELSE state END,
-         ended_at = CASE WHEN ?5 THEN ?6 ELSE ended_at END WHERE tenant = ?1 AND call = ?2",
+         ended_at = CASE WHEN ?5 THEN ?6 ELSE ended_at END, expires_at = max(expires_at, ?7)
+         WHERE tenant = ?1 AND call = ?2",
     )?
-    .execute(params![tenant, call, seq, serde_json::to_string(&record.safe)?, record.ended, record.at.0])?;
+    .execute(params![tenant, call, seq, serde_json::to_string(&record.safe)?, record.ended, record.at.0, last])?;
     Ok(())
 }
 
@@ -164,17 +168,10 @@ fn sweep(db: &Connection, now: Timestamp, limit: usize) -> Result<Swept> {
         params![now.0, limit as i64],
     )? as u64;
     swept.calls = db.execute(
-        "DELETE FROM calls WHERE (tenant, call) IN (SELECT tenant, call FROM calls WHERE expires_at <= ?1 LIMIT ?2)",
+        "DELETE FROM calls WHERE (tenant, call) IN (SELECT tenant, call FROM calls WHERE expires_at <= ?1 AND state != 0 LIMIT ?2)",
         params![now.0, limit as i64],
     )? as u64;
     Ok(swept)
-}
-
-impl EmbeddedVault {
-    /// Moves the write-ahead log into the file and empties it, so that removed rows are nowhere on disk.
-    async fn forget(&self) -> Result<()> {
-        self.writer.run_alone(|db| Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)).await
-    }
 }
 
 impl Vault for EmbeddedVault {
@@ -206,7 +203,7 @@ impl Vault for EmbeddedVault {
         Box::pin(self.reader.run(move |db| {
             let (time, call) = before.map_or((i64::MAX, String::new()), |(time, call)| (time.0, call.to_string()));
             let mut statement = db.prepare_cached(&format!(
-                "{CALL} WHERE tenant = ?1 AND (created_at, call) < (?2, ?3) AND expires_at > ?4 \
+                "{CALL} WHERE tenant = ?1 AND (created_at, call) < (?2, ?3) AND (expires_at > ?4 OR state = 0) \
                  ORDER BY created_at DESC, call DESC LIMIT ?5"
             ))?;
             let rows = statement
@@ -255,7 +252,7 @@ impl Vault for EmbeddedVault {
     fn erase(&self, tenant: TenantId, call: CallId) -> BoxFuture<'_, Result<Option<u64>>> {
         Box::pin(async move {
             let erased = self.writer.run(move |db| erase(db, &tenant, &call)).await?;
-            self.forget().await?;
+            self.writer.forget().await?;
             Ok(erased)
         })
     }
@@ -264,7 +261,7 @@ impl Vault for EmbeddedVault {
         Box::pin(async move {
             let swept = self.writer.run(move |db| sweep(db, now, limit)).await?;
             if swept != Swept::default() {
-                self.forget().await?;
+                self.writer.forget().await?;
             }
             Ok(swept)
         })
