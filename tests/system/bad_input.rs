@@ -19,7 +19,7 @@ async fn a_bad_start_says_what_would_be_right() {
     let server = Server::start("");
     let key = server.key("acme", "ingest");
     for (message, code, hint) in [
-        (with("encoding", json!("opus")), "encoding", "s16le, mulaw, alaw"),
+        (with("encoding", json!("g729")), "encoding", "s16le, mulaw, alaw, opus"),
         (with("rate", json!(11_025)), "format", "8000, 16000"),
         (with("channels", json!([])), "format", "use 1 to 8"),
         (with("call_id", json!("a b")), "call_id", "letters, digits"),
@@ -157,4 +157,66 @@ async fn a_call_that_never_stops_is_stopped() {
     })
     .await;
     assert_eq!(last["reason"], "too_long");
+}
+
+#[tokio::test]
+async fn a_full_server_lets_a_call_back_in() {
+    let server = Server::start("[capacity]\ncalls = 1");
+    let key = server.key("acme", "ingest");
+    let mut socket = server.connect(&key).await;
+    say(&mut socket, &start("one", false)).await;
+    hear(&mut socket).await.unwrap();
+    assert_eq!(status(server.try_connect("/v1/stream", &key).await), 503);
+    drop(socket);
+    // a call that waits for its caller keeps its place
+    assert_eq!(status(server.try_connect("/v1/stream", &key).await), 503);
+    let mut socket = server.try_connect("/v1/stream?resume=one", &key).await.unwrap();
+    say(&mut socket, &start("one", true)).await;
+    assert_eq!(hear(&mut socket).await.unwrap()["type"], "ready");
+    // and the mark in the URL opens the door to no other call
+    let mut other = server.try_connect("/v1/stream?resume=one", &key).await.unwrap();
+    say(&mut other, &start("two", false)).await;
+    assert_eq!(hear(&mut other).await.unwrap()["code"], "full");
+}
+
+#[tokio::test]
+async fn a_call_that_is_resumed_wrongly_still_waits_for_its_caller() {
+    let server = Server::start("[capacity]\nresume_seconds = 1");
+    let key = server.key("acme", "ingest,read");
+    let mut socket = server.connect(&key).await;
+    say(&mut socket, &start("waits", false)).await;
+    hear(&mut socket).await.unwrap();
+    drop(socket);
+    let mut wrong = start("waits", true);
+    wrong["rate"] = json!(8_000);
+    let refused = eventually("a refusal", || async {
+        let mut socket = server.connect(&key).await;
+        say(&mut socket, &wrong).await;
+        hear(&mut socket).await
+    })
+    .await;
+    assert_eq!(refused["code"], "format_differs");
+    let last = eventually("its end", || async {
+        kept(&server, &key, "waits").await.last().cloned().filter(|event| event["type"] == "ended")
+    })
+    .await;
+    assert_eq!(last["reason"], "lost");
+}
+
+#[tokio::test]
+async fn answering_pings_does_not_keep_a_silent_call_on_air() {
+    let server = Server::start("[limits]\nidle_seconds = 2\nping_seconds = 1");
+    let key = server.key("acme", "ingest");
+    assert_eq!(after_start(&server, &key, "silent", vec![]).await, json!("idle"));
+}
+
+#[tokio::test]
+async fn sockets_count_as_connections_until_they_end() {
+    let server = Server::start("[capacity]\nconnections = 2");
+    let key = server.key("acme", "ingest");
+    let (first, _second) = (server.connect(&key).await, server.connect(&key).await);
+    let third = tokio::time::timeout(Duration::from_millis(500), server.try_connect("/v1/stream", &key)).await;
+    assert!(third.is_err(), "a third connection was served");
+    drop(first);
+    tokio::time::timeout(PATIENCE, server.try_connect("/v1/stream", &key)).await.expect("no place came free").unwrap();
 }

@@ -1,6 +1,8 @@
 //! The main job: a call streams in; partials, finals and acks come out and are kept.
 
+use futures_util::SinkExt;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::*;
 
@@ -37,9 +39,10 @@ async fn a_call_is_written_down_told_and_kept() {
 
 #[tokio::test]
 async fn stable_text_is_never_taken_back() {
-    let server = Server::start("");
+    // long pauses make long utterances: text becomes stable only after some seconds
+    let server = Server::start("[pipeline.endpoint]\nsilence = 1.5");
     let key = server.key("acme", "ingest,read");
-    let heard = whole_call(&server, &key, "call-1", &sample(30), 320).await;
+    let heard = whole_call(&server, &key, "call-1", &sample(45), 320).await;
     let finals = of_type(&heard, "final");
     let partials = of_type(&heard, "partial");
     let mut checked = 0;
@@ -76,25 +79,35 @@ async fn finals_do_not_depend_on_frame_sizes_or_on_other_calls() {
 async fn a_quiet_or_ugly_sound_is_no_speech_and_no_trouble() {
     let server = Server::start("");
     let key = server.key("acme", "ingest,read");
-    let length = 60 * 16_000;
+    let length = 120 * 16_000;
     let mut seed = 7_u32;
     let mut noise = move || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (seed >> 16) as u16 as i16
     };
     let tone = |index: usize| ((index as f64 * 0.17).sin() * 20_000.0) as i16;
+    // chords that change twice a second, with an octave above and a beat
+    let music = |index: usize| {
+        let (time, bar) = (index as f64 / 16_000.0, index / 8_000 % 4);
+        let root = [220.0, 174.6, 261.6, 196.0][bar];
+        let chord = [1.0, 1.26, 1.5, 2.0, 4.0].map(|step| (time * root * step * std::f64::consts::TAU).sin());
+        (chord.iter().sum::<f64>() * 3_000.0 * (1.0 - (time * 2.0).fract() * 0.7)) as i16
+    };
     let mut recording = sample(1);
-    // silence beside constant offset, then noise beside a clipped tone
-    for pair in [
-        [vec![0; length], vec![9_000; length]],
-        [
-            (0..length).map(|_| noise() / 8).collect(),
-            (0..length).map(|index| if tone(index) > 0 { i16::MAX } else { i16::MIN }).collect(),
-        ],
+    // silence beside constant offset, noise beside a clipped tone, music beside quiet music
+    for (name, pair) in [
+        ("quiet", [vec![0; length], vec![9_000; length]]),
+        (
+            "ugly",
+            [
+                (0..length).map(|_| noise() / 8).collect(),
+                (0..length).map(|index| if tone(index) > 0 { i16::MAX } else { i16::MIN }).collect(),
+            ],
+        ),
+        ("music", [(0..length).map(music).collect(), (0..length).map(|index| music(index) / 16).collect()]),
     ] {
         recording.channels = pair.to_vec();
-        let call = format!("ugly-{}", recording.channels[0][1] != 0);
-        let heard = whole_call(&server, &key, &call, &recording, 16_000).await;
+        let heard = whole_call(&server, &key, name, &recording, 16_000).await;
         assert_eq!(events(&heard).last().unwrap()["type"], "ended");
         assert!(texts(&events(&heard)).len() <= 2, "{:?}", texts(&events(&heard)));
     }
@@ -140,4 +153,64 @@ async fn a_transcript_is_exported_in_every_format() {
     let (_, json) = server.get(&key, "/v1/calls/call-1/export").await;
     assert_eq!(json["call"]["metadata"]["customer_name"], "Wilhelmina Featherstone");
     assert_eq!(server.get(&key, "/v1/calls/call-1/export?format=doc").await.0, 400);
+}
+
+#[tokio::test]
+async fn a_followed_call_that_is_over_does_not_hold_its_watcher() {
+    let server = Server::start("");
+    let key = server.key("acme", "ingest,read");
+    whole_call(&server, &key, "call-1", &sample(2), 1_600).await;
+    let last = eventually("the end in rows", || async {
+        let kept = kept(&server, &key, "call-1").await;
+        (kept.last()?["type"] == "ended").then_some(kept.len())
+    })
+    .await;
+    let url = format!("http://{}/v1/calls/call-1/live", server.api);
+    // as a browser comes back that has seen everything
+    let request = client().get(url).bearer_auth(&key).header("last-event-id", last.to_string());
+    let body = tokio::time::timeout(PATIENCE, async { request.send().await.unwrap().text().await.unwrap() }).await;
+    assert!(!body.expect("the stream never ended").contains("data:"));
+}
+
+#[tokio::test]
+async fn an_opus_call_is_written_down_and_can_be_resumed() {
+    let server = Server::start("");
+    let key = server.key("acme", "ingest,read");
+    let recording = sample(13);
+    let mut encoder = opus::Encoder::new(16_000, opus::Channels::Stereo, opus::Application::Voip).unwrap();
+    let packets: Vec<Vec<u8>> = (0..recording.channels[0].len())
+        .step_by(320)
+        .map(|at| {
+            let both = (at..at + 320).flat_map(|index| recording.channels.iter().map(move |channel| channel[index]));
+            encoder.encode_vec(&both.collect::<Vec<_>>(), 1_500).unwrap()
+        })
+        .collect();
+    let start = |resume: bool| json!({ "type": "start", "call_id": "opus", "encoding": "opus", "rate": 16000, "channels": ["agent", "customer"], "resume": resume });
+    let mut socket = server.connect(&key).await;
+    say(&mut socket, &start(false)).await;
+    hear(&mut socket).await.unwrap();
+    for packet in &packets[..500] {
+        socket.send(Message::binary(packet.clone())).await.unwrap();
+    }
+    // broken off somewhere behind the first turn
+    while hear(&mut socket).await.unwrap()["position"].as_u64().unwrap_or(0) == 0 {}
+    drop(socket);
+    let mut socket = server.connect(&key).await;
+    say(&mut socket, &start(true)).await;
+    let from = hear(&mut socket).await.unwrap()["position"].as_u64().unwrap() as usize;
+    assert!(from > 0);
+    for packet in &packets[from / 320..] {
+        socket.send(Message::binary(packet.clone())).await.unwrap();
+    }
+    say(&mut socket, &json!({ "type": "stop" })).await;
+    hear_all(&mut socket).await;
+    let kept = eventually("the end in rows", || async {
+        let kept = kept(&server, &key, "opus").await;
+        (kept.last()?["type"] == "ended").then_some(kept)
+    })
+    .await;
+    let said = texts(&kept);
+    assert!(said.iter().any(|(channel, text)| *channel == 0 && text.contains("Thank you for calling")), "{said:?}");
+    assert!(said.iter().any(|(channel, text)| *channel == 1 && text.contains("lost my credit card")), "{said:?}");
+    assert_eq!(kept.last().unwrap()["duration"], 13.0);
 }

@@ -2,7 +2,9 @@
 
 mod architecture;
 mod bad_input;
+mod command_line;
 mod durability;
+mod full_disk;
 mod live;
 mod privacy;
 mod start;

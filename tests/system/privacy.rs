@@ -21,7 +21,8 @@ fn holds(folder: &Path, needle: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn mh1_no_word_and_no_name_lies_on_the_disk_or_in_the_log() {
-    let mut server = Server::start("");
+    // even when somebody turns the log up as far as it goes
+    let mut server = Server::start_with("", &[("SOTTO_LOG", "trace")]);
     let key = server.key("acme", "ingest,read");
     let heard = whole_call(&server, &key, "call-1", &sample(20), 1_600).await;
     assert!(heard.iter().any(|message| message["text"].as_str().is_some_and(|text| text.contains("Daniel"))));

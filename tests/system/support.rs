@@ -1,7 +1,7 @@
 //! A Sotto of one's own, and a caller.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -20,7 +20,7 @@ use tokio_tungstenite::{
 pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Nothing here takes this long unless it is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn sotto() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sotto"));
@@ -31,6 +31,9 @@ pub fn sotto() -> Command {
 pub struct Server {
     pub folder: TempDir,
     child: Option<Child>,
+    /// Size of a disk of its own for the data folder.
+    disk: Option<&'static str>,
+    environment: Vec<(&'static str, &'static str)>,
     pub calls: String,
     pub api: String,
     config: String,
@@ -38,15 +41,60 @@ pub struct Server {
 
 impl Server {
     pub fn start(config: &str) -> Self {
+        Self::start_on(None, config)
+    }
+
+    pub fn start_with(config: &str, environment: &[(&'static str, &'static str)]) -> Self {
+        Self::begin(None, config, environment)
+    }
+
+    /// With its data on a disk of this size (as for `mount -t tmpfs -o size=`), in a mount namespace of its own.
+    pub fn start_on(disk: Option<&'static str>, config: &str) -> Self {
+        Self::begin(disk, config, &[])
+    }
+
+    fn begin(disk: Option<&'static str>, config: &str, environment: &[(&'static str, &'static str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut server =
-            Self { folder, child: None, calls: String::new(), api: String::new(), config: config.to_owned() };
+        let (calls, api, config) = (String::new(), String::new(), config.to_owned());
+        let environment = environment.to_vec();
+        let mut server = Self { folder, child: None, disk, environment, calls, api, config };
         server.boot();
         server
     }
 
+    fn command(&self) -> Command {
+        let Some(size) = self.disk else { return sotto() };
+        std::fs::create_dir_all(self.data()).unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c"]);
+        command.arg("mount -t tmpfs -o mode=700,size=\"$0\" tmpfs \"$1\" && shift && exec \"$@\"");
+        command.arg(size).arg(self.data()).arg(sotto().get_program());
+        command
+    }
+
+    /// The program once more, where the server sees its data.
+    fn beside(&self) -> Command {
+        if self.disk.is_none() {
+            return sotto();
+        }
+        let mut command = Command::new("nsenter");
+        command.arg("--target").arg(self.child.as_ref().unwrap().id().to_string());
+        command.args(["--user", "--mount", "--preserve-credentials"]).arg(sotto().get_program());
+        command
+    }
+
+    /// The data folder as the server sees it.
+    pub fn seen_data(&self) -> PathBuf {
+        let id = self.child.as_ref().unwrap().id();
+        Path::new("/proc").join(id.to_string()).join("root").join(self.data().strip_prefix("/").unwrap())
+    }
+
     pub fn config_file(&self) -> PathBuf {
         self.folder.path().join("sotto.toml")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 
     pub fn data(&self) -> PathBuf {
@@ -61,21 +109,23 @@ impl Server {
         listen.insert("calls".into(), "127.0.0.1:0".into());
         listen.insert("api".into(), "127.0.0.1:0".into());
         std::fs::write(self.config_file(), text.to_string()).unwrap();
-        let mut child = sotto()
+        // a file, since nobody reads a pipe while the server runs
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
+        let mut child = self
+            .command()
+            .envs(self.environment.iter().copied())
             .arg("--config")
             .arg(self.config_file())
             .arg("serve")
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let addresses: Vec<&str> = line.split_whitespace().filter(|word| word.contains("127.0.0.1")).collect();
         if addresses.len() != 2 {
-            let mut log = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-            panic!("no ready line but {line:?}: {log}");
+            panic!("no ready line but {line:?}: {}", std::fs::read_to_string(self.log_file()).unwrap());
         }
         self.calls = addresses[0].trim_end_matches(',').to_owned();
         self.api = addresses[1].to_owned();
@@ -83,7 +133,8 @@ impl Server {
     }
 
     pub fn key(&self, tenant: &str, purposes: &str) -> String {
-        let made = sotto()
+        let made = self
+            .beside()
             .arg("--config")
             .arg(self.config_file())
             .args(["keys", "create", tenant, "--purposes", purposes])
@@ -107,8 +158,8 @@ impl Server {
 
     /// Waits for the process to end by itself; gives its log.
     pub fn wait(&mut self) -> (i32, String) {
-        let output = self.child.take().unwrap().wait_with_output().unwrap();
-        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+        let status = self.child.take().unwrap().wait().unwrap();
+        (status.code().unwrap(), std::fs::read_to_string(self.log_file()).unwrap())
     }
 
     pub async fn connect(&self, key: &str) -> Socket {
