@@ -485,10 +485,10 @@ async fn rolling_heard(slots: &mut [Slot]) -> (usize, (InFlight, Result<Heard, E
     poll_fn(|context| {
         for (index, slot) in slots.iter_mut().enumerate() {
             let Some(job) = &mut slot.in_flight else { continue };
-            if let Poll::Ready(heard) = Pin::new(&mut job.answer).poll(context) {
-                if let Some(job) = slot.in_flight.take() {
-                    return Poll::Ready((index, (job, heard.unwrap_or(Err(EngineError::Stopped)))));
-                }
+            if let Poll::Ready(heard) = Pin::new(&mut job.answer).poll(context)
+                && let Some(job) = slot.in_flight.take()
+            {
+                return Poll::Ready((index, (job, heard.unwrap_or(Err(EngineError::Stopped)))));
             }
         }
         Poll::Pending

@@ -44,7 +44,7 @@ async fn a_full_disk_is_told_and_survived() {
         }
         say(&mut socket, &json!({ "type": "stop" })).await;
         heard.extend(hear_all(&mut socket).await);
-        of_type(&heard, "ended").first().is_some().then_some(heard)
+        (!of_type(&heard, "ended").is_empty()).then_some(heard)
     })
     .await;
     let last = events(&heard).last().unwrap()["seq"].as_u64().unwrap() as usize;

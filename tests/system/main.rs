@@ -1,5 +1,7 @@
 //! Whole-system tests: the real binary, real sockets, real speech. Each test has a server and a data folder of its own.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails there")]
+
 mod architecture;
 mod bad_input;
 mod command_line;

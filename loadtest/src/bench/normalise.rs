@@ -141,7 +141,7 @@ fn fits(before: u64, next: u64) -> bool {
     } else {
         10
     };
-    before > 0 && before >= 20 && before.is_multiple_of(10) && next < zeros
+    before >= 20 && before.is_multiple_of(10) && next < zeros
 }
 
 #[cfg(test)]
