@@ -83,8 +83,9 @@ fn transcribe(
 ) -> Result<mpsc::Receiver<CallOutput>, Failure> {
     let format = AudioFormat::new(Encoding::S16le, recording.rate, roles(recording.channels.len()))
         .map_err(|error| failure(error.to_string()))?;
-    let task =
-        CallTask::new(engine, settings, &format, Resume::default()).map_err(|error| failure(error.to_string()))?;
+    let task = CallTask::new(engine, settings, &format, Resume::default())
+        .map_err(|error| failure(error.to_string()))?
+        .in_step();
     let (inputs, input) = mpsc::channel(8);
     let (output, outputs) = mpsc::channel(64);
     tokio::spawn(async move {

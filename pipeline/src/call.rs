@@ -103,6 +103,7 @@ pub struct CallTask {
     busy: watch::Sender<bool>,
     /// Names models, graphs and grids: goes into every final.
     model: Arc<str>,
+    in_step: bool,
 }
 
 impl CallTask {
@@ -130,6 +131,7 @@ impl CallTask {
         let model = format!("{}+{grid}", engine.version()).into();
         Ok(Self {
             model,
+            in_step: false,
             engine,
             settings,
             rate: format.rate,
@@ -142,6 +144,14 @@ impl CallTask {
             safe,
             busy: watch::Sender::new(false),
         })
+    }
+
+    /// Takes in no audio while a partial is being made, so that recorded audio, however fast it comes, gets every
+    /// partial that a live call gets on an idle machine.
+    #[must_use]
+    pub fn in_step(mut self) -> Self {
+        self.in_step = true;
+        self
     }
 
     /// True while someone speaks or a final is under way.
@@ -164,7 +174,8 @@ impl CallTask {
             self.emit(&outputs, true).await;
         }
         loop {
-            let room = self.finals.len() < MAX_PENDING;
+            let rolling = self.in_step && self.slots.iter().any(|slot| slot.in_flight.is_some());
+            let room = self.finals.len() < MAX_PENDING && !rolling;
             tokio::select! {
                 biased;
                 (index, heard) = rolling_heard(&mut self.slots) => self.rolling(index, heard, &outputs).await,
@@ -284,7 +295,10 @@ impl CallTask {
         let purpose = match commit {
             Some(_) => Purpose::Commit,
             None if fresh && window >= slot.last_window + interval => Purpose::Partial,
-            None => return,
+            None => {
+                slot.due = None;
+                return;
+            }
         };
         let due = *slot.due.get_or_insert(window);
         if slot.in_flight.is_some() {

@@ -12,7 +12,7 @@ use crate::{SPEECH_RATE, engine::Heard, recogniser::draft::agreement, vad::FRAME
 /// Samples between two exact decodings of an utterance that goes on.
 pub const COMMIT_GRID: usize = 2 * SPEECH_RATE as usize;
 /// Tokens at the end of an agreement that stay open.
-pub const COMMIT_LAG: usize = 6;
+pub const COMMIT_LAG: usize = 8;
 
 /// Names the grid and the lag: they shape finals.
 pub fn commit_name() -> String {
