@@ -13,7 +13,10 @@ use sotto_ingest::{Calls, OpenCall, OpenRequest, Refusal, TwilioAccount, Update,
 use sotto_pipeline::{CallOutput, CallTask, Engine, PipelineSettings, Resume};
 use sotto_storage::{CallRecorder, NewCall, OpenedCall, Recorder, StorageError, vault::CallRow, writer::Writer};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        watch,
+    },
     time::timeout,
 };
 
@@ -37,6 +40,8 @@ struct OnAir {
     stop: watch::Sender<bool>,
     /// Closed when it has stopped.
     done: watch::Receiver<()>,
+    /// To park it again, should whoever takes it over fail to.
+    request: OpenRequest,
 }
 
 #[derive(Default)]
@@ -112,6 +117,8 @@ pub struct Parts {
     pub keys: Arc<ApiKeys>,
     pub clock: Arc<dyn Clock>,
     pub pipeline: PipelineSettings,
+    /// For tenants that have their own.
+    pub pipelines: BTreeMap<TenantId, PipelineSettings>,
     pub capacity: Capacity,
     pub twilio: BTreeMap<String, TwilioAccount>,
     pub metrics: CallMetrics,
@@ -199,7 +206,8 @@ impl CallRegistry {
     }
 
     /// Reserves the call's place on air, taking it over when that is wanted.
-    async fn reserve(&self, id: &Id, resume: bool) -> Result<(watch::Receiver<bool>, Seat), Refusal> {
+    async fn reserve(&self, id: &Id, request: &OpenRequest) -> Result<(watch::Receiver<bool>, Seat), Refusal> {
+        let mut taken_over = None;
         loop {
             let mut done = {
                 let mut table = self.table();
@@ -207,16 +215,17 @@ impl CallRegistry {
                     None => {
                         let (stop, stopped) = watch::channel(false);
                         let (alive, done) = watch::channel(());
-                        table.on_air.insert(id.clone(), OnAir { stop, done });
-                        let parked = table.parked.remove(id).map(|parked| parked.request);
+                        table.on_air.insert(id.clone(), OnAir { stop, done, request: request.clone() });
+                        let parked = table.parked.remove(id).map(|parked| parked.request).or(taken_over);
                         self.parts.metrics.on_air.set(table.on_air.len() as i64);
                         self.parts.metrics.parked.set(table.parked.len() as i64);
                         let seat = Seat { registry: self.clone(), id: id.clone(), parked, _alive: alive };
                         return Ok((stopped, seat));
                     }
-                    Some(_) if !resume => return Err(Refusal::OnAir),
+                    Some(_) if !request.resume => return Err(Refusal::OnAir),
                     Some(old) => {
                         old.stop.send_replace(true);
+                        taken_over = Some(old.request.clone());
                         old.done.clone()
                     }
                 }
@@ -228,7 +237,7 @@ impl CallRegistry {
 
     async fn begin(&self, request: OpenRequest) -> Result<OpenCall, Refusal> {
         let id = (request.tenant.clone(), request.call.clone());
-        let (stopped, mut seat) = self.reserve(&id, request.resume).await?;
+        let (stopped, mut seat) = self.reserve(&id, &request).await?;
         let opened = match self.open_storage(&request).await {
             Ok(opened) => opened,
             Err(refusal) => {
@@ -244,13 +253,13 @@ impl CallRegistry {
         if opened.seq > 0 && !request.resume {
             return Err(Refusal::OnAir);
         }
-        let OpenedCall { recorder, seq, safe, format } = opened;
+        let OpenedCall { recorder, seq, safe, format, history } = opened;
         let position = safe.iter().map(|safe| safe.position).min().unwrap_or(0);
         let first = (seq == 0)
             .then(|| EventBody::Started(StartedCall { format: format.clone(), dialect: request.dialect.to_owned() }));
-        let resume = Resume { seq, safe };
-        let task = CallTask::new(self.parts.engine.clone(), self.parts.pipeline.clone(), &format, resume)
-            .map_err(|_| Refusal::Format)?;
+        let resume = Resume { seq, safe, history };
+        let pipeline = self.parts.pipelines.get(&id.0).unwrap_or(&self.parts.pipeline).clone();
+        let task = CallTask::new(self.parts.engine.clone(), pipeline, &format, resume).map_err(|_| Refusal::Format)?;
         seat.parked = None;
         let (inputs, input) = mpsc::channel(INPUTS);
         let (update, updates) = mpsc::channel(UPDATES);
@@ -314,6 +323,9 @@ impl Drop for Seat {
     }
 }
 
+/// Updates kept free for the one that says why a call ended.
+const LAST_WORDS: usize = 1;
+
 /// Carries the outputs of one call.
 struct Actor {
     registry: CallRegistry,
@@ -374,7 +386,10 @@ impl Actor {
                     tracing::error!(%error, "a partial could not be sealed");
                     return Err("storage");
                 }
-                if let Err(mpsc::error::TrySendError::Full(_)) = self.update.try_send(Update::Partial(partial)) {
+                // events need the room more
+                if self.update.capacity() > UPDATES / 2 {
+                    drop(self.update.try_send(Update::Partial(partial)));
+                } else {
                     self.registry.parts.metrics.partials_dropped.inc();
                 }
             }
@@ -396,12 +411,18 @@ impl Actor {
 
     /// A caller that is gone is no failure: what is under way is still made durable.
     fn tell(&self, update: Update) -> Result<(), &'static str> {
-        match self.update.try_send(update) {
-            Err(mpsc::error::TrySendError::Full(_)) => {
+        let room = self.update.capacity() > LAST_WORDS;
+        let sent = if room || self.update.is_closed() {
+            self.update.try_send(update)
+        } else {
+            Err(TrySendError::Full(update))
+        };
+        match sent {
+            Err(TrySendError::Full(_)) => {
                 self.registry.parts.metrics.queue_full.with_label_values(&["updates"]).inc();
                 Err("not_reading")
             }
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
         }
     }
 }

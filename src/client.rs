@@ -42,8 +42,10 @@ const AGAIN: [&str; 8] =
 
 enum Over {
     Done,
-    /// Connect again.
-    Broken,
+    /// Connect again; whether the server had taken the call.
+    Broken {
+        heard: bool,
+    },
 }
 
 /// `sotto send`.
@@ -77,10 +79,7 @@ impl Player {
         let (mut resume, mut stopped) = (false, false);
         loop {
             let over = match self.connect(resume).await {
-                Ok(socket) => {
-                    (tries, pause) = (0, PAUSE);
-                    self.session(socket, resume, &mut stopped, &mut heard).await?
-                }
+                Ok(socket) => self.session(socket, resume, &mut stopped, &mut heard).await?,
                 Err(Error::Http(response)) => {
                     let why = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
                     let status = response.status();
@@ -88,13 +87,15 @@ impl Player {
                     if !busy {
                         return Err(Failure { message: format!("refused: {status} {why}"), code: Code::Refused });
                     }
-                    Over::Broken
+                    Over::Broken { heard: false }
                 }
                 Err(error) if !resume => return Err(failure(format!("cannot connect to {}: {error}", self.url))),
-                Err(_) => Over::Broken,
+                Err(_) => Over::Broken { heard: false },
             };
-            if let Over::Done = over {
-                return Ok(());
+            match over {
+                Over::Done => return Ok(()),
+                Over::Broken { heard: true } => (tries, pause) = (0, PAUSE),
+                Over::Broken { heard: false } => {}
             }
             resume = true;
             tries += 1;
@@ -129,9 +130,9 @@ impl Player {
             "channels": roles(self.recording.channels.len()), "metadata": self.metadata, "resume": resume,
         });
         if socket.send(Message::text(start.to_string())).await.is_err() {
-            return Ok(Over::Broken);
+            return Ok(Over::Broken { heard: false });
         }
-        let Some(ready) = next(&mut socket, *stopped, heard).await? else { return Ok(Over::Broken) };
+        let Some(ready) = next(&mut socket, *stopped, heard).await? else { return Ok(Over::Broken { heard: false }) };
         if ready["type"] == "error" {
             return Ok(Over::Done);
         }
@@ -143,10 +144,10 @@ impl Player {
         loop {
             tokio::select! {
                 message = next(&mut socket, *stopped, heard) => match message? {
-                    None => return Ok(Over::Broken),
+                    None => return Ok(Over::Broken { heard: true }),
                     Some(message) if message["type"] == "ended" => ended = true,
                     Some(message) if message["type"] == "ack" && ended => return Ok(Over::Done),
-                    Some(message) if message["type"] == "reconnect" => return Ok(Over::Broken),
+                    Some(message) if message["type"] == "reconnect" => return Ok(Over::Broken { heard: true }),
                     Some(_) => {}
                 },
                 () = tokio::time::sleep_until(due), if position <= length => {
@@ -160,7 +161,7 @@ impl Player {
                     position = if *stopped { length + 1 } else { end };
                     due += FRAME;
                     if socket.send(message).await.is_err() {
-                        return Ok(Over::Broken);
+                        return Ok(Over::Broken { heard: true });
                     }
                 }
             }

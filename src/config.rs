@@ -13,7 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sotto_events::TenantId;
 use sotto_ingest::Limits;
-use sotto_pipeline::PipelineSettings;
+use sotto_pipeline::{PipelineSettings, RedactionSettings};
 use sotto_storage::{Retention, RetentionPolicies};
 
 /// What is wrong with a setting, and what would be right.
@@ -76,6 +76,8 @@ impl Default for Capacity {
 #[serde(default, deny_unknown_fields)]
 pub struct Tenant {
     pub retention: TenantRetention,
+    /// Instead of `[pipeline.redaction]`.
+    pub redaction: Option<RedactionSettings>,
     pub twilio: Option<Twilio>,
 }
 
@@ -179,8 +181,8 @@ impl Config {
         for (name, address) in
             [("SOTTO_LISTEN_CALLS", &mut self.listen.calls), ("SOTTO_LISTEN_API", &mut self.listen.api)]
         {
-            if let Ok(text) = env::var(name) {
-                *address = text.parse().map_err(|_| {
+            if let Some(text) = set(name) {
+                *address = text.to_string_lossy().parse().map_err(|_| {
                     ConfigError(format!("{name} must be an address and a port, such as 127.0.0.1:7300"))
                 })?;
             }
@@ -214,6 +216,9 @@ impl Config {
                  (or allow_plaintext = true behind a proxy that ends TLS)"
             )));
         }
+        if self.capacity.resume_seconds == 0 {
+            return Err(ConfigError("capacity.resume_seconds must be at least 1".to_owned()));
+        }
         let zero = self.capacity.calls == 0 || self.capacity.calls_per_tenant == 0 || self.capacity.connections == 0;
         if zero || self.sweep_seconds == 0 {
             return Err(ConfigError("capacity and sweep_seconds must be at least 1".to_owned()));
@@ -234,6 +239,15 @@ impl Config {
     pub fn policies(&self) -> RetentionPolicies {
         let own = |(tenant, settings): (&TenantId, &Tenant)| (tenant.clone(), settings.retention.over(&self.retention));
         RetentionPolicies { default: self.retention.clone(), tenants: self.tenants.iter().map(own).collect() }
+    }
+
+    /// The pipeline of tenants that have settings of their own.
+    pub fn pipelines(&self) -> BTreeMap<TenantId, PipelineSettings> {
+        let own = |(tenant, settings): (&TenantId, &Tenant)| {
+            let redaction = settings.redaction.clone()?;
+            Some((tenant.clone(), PipelineSettings { redaction, ..self.pipeline.clone() }))
+        };
+        self.tenants.iter().filter_map(own).collect()
     }
 
     /// Threads for speech.

@@ -105,6 +105,7 @@ impl Server {
             keys: Arc::clone(&keys),
             clock: Arc::clone(&clock),
             pipeline: config.pipeline.clone(),
+            pipelines: config.pipelines(),
             capacity: config.capacity.clone(),
             twilio: twilio(config),
             metrics: CallMetrics::new(&registry)?,

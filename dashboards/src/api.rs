@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, Request, State, rejection::QueryRejection},
+    extract::{
+        Path, Query, Request, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
     http::{
         HeaderValue, StatusCode,
         header::{
@@ -75,7 +78,9 @@ const GUARDS: [(HeaderName, HeaderValue); 7] = [
 /// Adds the headers that every answer carries.
 pub async fn guard(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response.headers_mut().extend(GUARDS);
+    for (name, value) in GUARDS {
+        response.headers_mut().insert(name, value);
+    }
     response
 }
 
@@ -312,7 +317,18 @@ struct TokenRequest {
     purpose: Purpose,
 }
 
-async fn token(State(api): Shared, parts: Parts, Json(wanted): Json<TokenRequest>) -> Answer<Response> {
+async fn token(
+    State(api): Shared,
+    parts: Parts,
+    wanted: Result<Json<TokenRequest>, JsonRejection>,
+) -> Answer<Response> {
+    let Json(wanted) = wanted.map_err(|rejection| {
+        Problem::new(
+            rejection.status(),
+            "body",
+            "the body must be JSON such as {\"purpose\": \"read\"}; see /openapi.json",
+        )
+    })?;
     let principal = allow(&api, &parts, wanted.purpose)?;
     if principal.token {
         return Err(Denied::Purpose.into());

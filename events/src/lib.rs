@@ -7,6 +7,7 @@ mod clock;
 mod ids;
 mod input;
 mod media;
+mod redaction;
 mod utterance;
 
 pub use audio::{
@@ -17,4 +18,5 @@ pub use clock::{Clock, Timestamp};
 pub use ids::{CallId, IdError, TenantId};
 pub use input::{Audio, CallInput, Finish};
 pub use media::MediaTime;
+pub use redaction::Redaction;
 pub use utterance::{Final, Partial, Word};

@@ -6,7 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
-use tokio::time::{interval, timeout};
+use tokio::time::{interval_at, timeout};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -48,10 +48,11 @@ impl Socket {
         let stream = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         metrics.sockets.inc();
         let now = Instant::now();
+        let ping = Duration::from_secs(limits.ping_seconds);
         Self {
             stream,
             rate: MessageRate::new(limits.messages_per_second, now),
-            pings: interval(Duration::from_secs(limits.ping_seconds)),
+            pings: interval_at((now + ping).into(), ping),
             limits,
             metrics,
             dialect,

@@ -7,19 +7,23 @@
 use std::{
     collections::BTreeMap,
     future::{Future, poll_fn},
+    ops::Bound,
     pin::Pin,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
 
-use sotto_events::{Audio, AudioFormat, CallEvent, CallInput, EventBody, Final, Finish, MediaTime, Partial, SafePoint};
+use sotto_events::{
+    Audio, AudioFormat, CallEvent, CallInput, EventBody, Final, Finish, MediaTime, Partial, Redaction, SafePoint,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     SPEECH_RATE,
     channel::{Channel, Outcome, Speaking, Utterance},
     engine::{Engine, EngineError, Heard, Purpose, Request},
+    redact::{self, Redactor},
     settings::PipelineSettings,
     transcript::{COMMIT_GRID, Rolling, commit_name, words},
     vad::VadLane,
@@ -53,11 +57,14 @@ pub struct Resume {
     pub seq: u64,
     /// One for each channel; empty for a new call.
     pub safe: Vec<SafePoint>,
+    /// The last kept events before `seq`, oldest first: what was asked for shortly before shapes what is redacted.
+    pub history: Vec<CallEvent>,
 }
 
 /// Something decided that waits for its text or its turn.
 #[derive(Debug)]
 struct Pending {
+    channel: u8,
     event: Option<EventBody>,
     safe: Option<SafePoint>,
     /// Where the utterance lies whose final is being made.
@@ -104,6 +111,7 @@ pub struct CallTask {
     /// Names models, graphs and grids: goes into every final.
     model: Arc<str>,
     in_step: bool,
+    redactor: Redactor,
 }
 
 impl CallTask {
@@ -127,10 +135,17 @@ impl CallTask {
             })
             .collect::<Result<Vec<_>, _>>()?;
         // without partials nothing is committed, and a final may come out otherwise
+        let mut redactor = Redactor::new(settings.redaction.clone());
+        for event in &resume.history {
+            if let EventBody::Final(made) = &event.body {
+                redactor.follow(made);
+            }
+        }
         let grid = if settings.partials.enabled { commit_name() } else { "whole".to_owned() };
         let model = format!("{}+{grid}", engine.version()).into();
         Ok(Self {
             model,
+            redactor,
             in_step: false,
             engine,
             settings,
@@ -334,7 +349,10 @@ impl CallTask {
             _ => slot.rolling.heard(&heard),
         }
         let Some(Speaking { number, start, .. }) = slot.channel.speaking() else { return };
+        let end = slot.channel.media(start + job.length);
         slot.rolling.revisions += 1;
+        let start = slot.channel.media(start);
+        let (stable, tail) = self.redactor.partial(index as u8, start, &heard.stable, &heard.tail);
         let metrics = self.engine.metrics();
         metrics.partial_latency.observe(job.since.elapsed().as_secs_f64());
         metrics.events.with_label_values(&["partial"]).inc();
@@ -342,10 +360,10 @@ impl CallTask {
             channel: index as u8,
             utterance: number,
             revision: slot.rolling.revisions,
-            start: slot.channel.media(start),
-            end: slot.channel.media(start + job.length),
-            stable: heard.stable,
-            tail: heard.tail,
+            start,
+            end,
+            stable,
+            tail,
             degraded: job.degraded,
         };
         // nobody listening any more is noticed by the loop
@@ -373,7 +391,7 @@ impl CallTask {
     fn add(&mut self, at: (MediaTime, u8), event: Option<EventBody>, safe: Option<SafePoint>, ready: bool) -> Key {
         let key = (at.0, at.1, self.next_item);
         self.next_item += 1;
-        self.pending.insert(key, Pending { event, safe, span: None, ready });
+        self.pending.insert(key, Pending { channel: at.1, event, safe, span: None, ready });
         key
     }
 
@@ -385,12 +403,17 @@ impl CallTask {
             if !pending.ready || !(all || self.is_turn(key)) {
                 break;
             }
+            let Some(next) = self.look_ahead(key, all) else { break };
             let Some(pending) = self.pending.remove(&key) else { break };
             if let Some(safe) = pending.safe {
                 self.safe[usize::from(key.1)] = safe;
                 moved = true;
             }
             if let Some(body) = pending.event {
+                let body = match body {
+                    EventBody::Final(made) => EventBody::Final(self.redact(made, next.as_deref())),
+                    body => body,
+                };
                 self.seq += 1;
                 self.engine.metrics().events.with_label_values(&[body.kind()]).inc();
                 events.push(CallEvent { seq: self.seq, body });
@@ -399,6 +422,45 @@ impl CallTask {
         if moved || !events.is_empty() {
             let record = CallOutput::Record { events, safe: self.safe.clone() };
             drop(outputs.send(record).await);
+        }
+    }
+
+    fn redact(&mut self, made: Final, next: Option<&str>) -> Final {
+        let made = self.redactor.redact(made, next);
+        let metrics = self.engine.metrics();
+        for kind in made.words.iter().filter_map(|word| Redaction::of_marker(&word.text)) {
+            metrics.redactions.with_label_values(&[kind.name()]).inc();
+        }
+        made
+    }
+
+    /// What follows a final that ends in digits: the text of the next one on its channel, or that there is none. `None`
+    /// when that is not known yet. Depends on the sound alone.
+    fn look_ahead(&self, key: Key, all: bool) -> Option<Option<String>> {
+        let Some(Pending { event: Some(EventBody::Final(made)), .. }) = self.pending.get(&key) else {
+            return Some(None);
+        };
+        if !self.redactor.is_open(made) {
+            return Some(None);
+        }
+        let soon = MediaTime::from_micros(made.end.micros() + redact::HOLD);
+        let later = self.pending.range((Bound::Excluded(key), Bound::Unbounded));
+        // an utterance that came to no words is passed over
+        let follows = |pending: &&Pending| {
+            pending.channel == key.1
+                && pending.span.is_some_and(|(start, _)| start <= soon)
+                && !(pending.ready && pending.event.is_none())
+        };
+        let next = later.map(|(_, pending)| pending).find(follows);
+        match next {
+            Some(pending) if !pending.ready => None,
+            Some(Pending { event: Some(EventBody::Final(next)), .. }) => Some(Some(next.text.clone())),
+            _ if all => Some(None),
+            _ => {
+                let slot = self.slots.get(usize::from(key.1))?;
+                let speaking = slot.channel.speaking().is_some_and(|now| slot.channel.media(now.start) <= soon);
+                (!speaking && slot.channel.watermark() > soon).then_some(None)
+            }
         }
     }
 
@@ -429,6 +491,7 @@ impl CallTask {
         if let Finish::End(reason) = finish {
             let duration = self.slots.iter().map(|slot| slot.channel.end()).max().unwrap_or(0);
             let duration = MediaTime::of_sample(duration, self.rate);
+            self.emit(outputs, true).await;
             // nothing of the call is left to be heard
             for (safe, slot) in self.safe.iter_mut().zip(&self.slots) {
                 safe.position = slot.channel.end();

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod metrics;
 pub mod models;
 pub mod recogniser;
+pub mod redact;
 pub mod resample;
 pub mod settings;
 pub mod transcript;
@@ -23,6 +24,7 @@ pub use call::{CallOutput, CallTask, Resume};
 pub use engine::{Engine, EngineSettings};
 pub use metrics::PipelineMetrics;
 pub use models::{ModelError, Models};
+pub use redact::RedactionSettings;
 pub use settings::{EndpointSettings, PartialSettings, PipelineSettings};
 
 /// The rate everything after the resampler runs at, in samples a second.

@@ -22,6 +22,8 @@ pub struct PipelineMetrics {
     pub speech_seconds: Counter,
     pub utterances: IntCounter,
     pub events: IntCounterVec,
+    /// By kind of what was hidden.
+    pub redactions: IntCounterVec,
     pub partial_latency: Histogram,
     pub final_latency: Histogram,
     pub real_time_factor: Histogram,
@@ -77,6 +79,10 @@ impl PipelineMetrics {
             speech_seconds: Counter::new("sotto_speech_seconds_total", "Audio that went into utterances.")?,
             utterances: IntCounter::new("sotto_utterances_total", "Utterances ended.")?,
             events: IntCounterVec::new(Opts::new("sotto_call_events_total", "Events made."), &["kind"])?,
+            redactions: IntCounterVec::new(
+                Opts::new("sotto_redactions_total", "Pieces of personal data hidden in finals."),
+                &["kind"],
+            )?,
             partial_latency: Histogram::with_opts(histogram(
                 "sotto_partial_latency_seconds",
                 "From the audio being there to its partial.",
@@ -113,6 +119,7 @@ impl PipelineMetrics {
         registry.register(Box::new(self.speech_seconds.clone()))?;
         registry.register(Box::new(self.utterances.clone()))?;
         registry.register(Box::new(self.events.clone()))?;
+        registry.register(Box::new(self.redactions.clone()))?;
         registry.register(Box::new(self.partial_latency.clone()))?;
         registry.register(Box::new(self.final_latency.clone()))?;
         registry.register(Box::new(self.real_time_factor.clone()))

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::redact::RedactionSettings;
+
 /// When speech begins and ends. All lengths in seconds of media time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -89,6 +91,7 @@ impl Default for PartialSettings {
 pub struct PipelineSettings {
     pub endpoint: EndpointSettings,
     pub partials: PartialSettings,
+    pub redaction: RedactionSettings,
 }
 
 impl PipelineSettings {

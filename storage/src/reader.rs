@@ -9,7 +9,7 @@ use crate::{
     bus::{Bus, Live},
     envelope::{Key, Place, open},
     keys::KeyRing,
-    vault::{CallRow, CallState, Vault},
+    vault::{CallRow, CallState, EventRow, Vault},
 };
 
 /// One call as its tenant sees it.
@@ -35,6 +35,12 @@ pub struct Erasure {
     pub at: Timestamp,
     /// Rows removed; the key is destroyed in any case.
     pub rows: u64,
+}
+
+/// The event in a row.
+pub(crate) fn open_event(key: &Key, tenant: &TenantId, call: &CallId, row: &EventRow) -> Result<CallEvent> {
+    let place = Place { tenant: tenant.as_str(), call: call.as_str(), kind: &row.kind, seq: row.seq };
+    Ok(serde_json::from_slice(&open(key, place, &row.sealed)?)?)
 }
 
 /// Reads what is kept of one tenant's calls.
@@ -97,12 +103,7 @@ impl Reader {
     pub async fn events(&self, tenant: &TenantId, call: &CallId, after: u64, limit: usize) -> Result<Vec<CallEvent>> {
         let key = self.key(tenant, call).await?;
         let rows = self.vault.events(tenant.clone(), call.clone(), after, limit, self.clock.now()).await?;
-        rows.iter()
-            .map(|row| {
-                let place = Place { tenant: tenant.as_str(), call: call.as_str(), kind: &row.kind, seq: row.seq };
-                Ok(serde_json::from_slice(&open(&key, place, &row.sealed)?)?)
-            })
-            .collect()
+        rows.iter().map(|row| open_event(&key, tenant, call, row)).collect()
     }
 
     /// Destroys the key and rows of a call that has ended.

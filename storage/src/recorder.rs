@@ -10,6 +10,7 @@ use crate::{
     bus::{Bus, Live, Record, SealedEvent},
     envelope::{Key, Place, seal},
     keys::KeyRing,
+    reader::open_event,
     vault::{CallRow, CallState, Vault},
 };
 
@@ -33,7 +34,12 @@ pub struct OpenedCall {
     pub safe: Vec<SafePoint>,
     /// The format the call began with.
     pub format: AudioFormat,
+    /// Its last kept events, oldest first.
+    pub history: Vec<CallEvent>,
 }
+
+/// How many of its last events a call that is taken up again gets to see.
+const HISTORY: u64 = 64;
 
 /// Opens calls for recording.
 pub struct Recorder {
@@ -84,15 +90,17 @@ impl Recorder {
             seq: 0,
             safe: Vec::new(),
         };
-        let (key, seq, safe, format) = match self.vault.create(row).await? {
-            None => (key, 0, Vec::new(), new.format),
+        let (key, seq, safe, format, history) = match self.vault.create(row).await? {
+            None => (key, 0, Vec::new(), new.format, Vec::new()),
             Some(found) => {
                 let wrapped = match found.state {
                     CallState::Open => found.wrapped_key.ok_or(StorageError::Erased)?,
                     CallState::Ended => return Err(StorageError::Ended),
                     CallState::Erased => return Err(StorageError::Erased),
                 };
-                (self.keys.call_key(&new.tenant, &new.call, &wrapped).await?, found.seq, found.safe, found.format)
+                let key = self.keys.call_key(&new.tenant, &new.call, &wrapped).await?;
+                let history = self.history((&new.tenant, &new.call), found.seq, &key).await?;
+                (key, found.seq, found.safe, found.format, history)
             }
         };
         let recorder = CallRecorder {
@@ -104,7 +112,14 @@ impl Recorder {
             call: new.call,
             key,
         };
-        Ok(OpenedCall { recorder, seq, safe, format })
+        Ok(OpenedCall { recorder, seq, safe, format, history })
+    }
+
+    async fn history(&self, (tenant, call): (&TenantId, &CallId), seq: u64, key: &Key) -> Result<Vec<CallEvent>> {
+        let after = seq.saturating_sub(HISTORY);
+        let now = self.clock.now();
+        let rows = self.vault.events(tenant.clone(), call.clone(), after, HISTORY as usize, now).await?;
+        rows.iter().map(|row| open_event(key, tenant, call, row)).collect()
     }
 }
 

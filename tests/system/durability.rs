@@ -50,7 +50,7 @@ async fn a_resumed_call_comes_out_as_if_nothing_had_happened() {
 }
 
 #[tokio::test]
-async fn mb1_killed_at_any_moment_nothing_acknowledged_is_lost() {
+async fn killed_at_any_moment_nothing_acknowledged_is_lost() {
     let mut server = Server::start("");
     let key = server.key("acme", "ingest,read");
     let recording = sample(30);

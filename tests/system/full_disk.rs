@@ -12,6 +12,7 @@ async fn a_full_disk_is_told_and_survived() {
     let key = server.key("acme", "ingest,read");
     let recording = sample(12);
     let wanted = events(&whole_call(&server, &key, "before", &recording, 1_600).await);
+    eventually("rows", || async { (kept(&server, &key, "before").await.len() == wanted.len()).then_some(()) }).await;
     let ballast = server.seen_data().join("ballast");
     // fill it to the last byte
     let mut size = 1 << 20;

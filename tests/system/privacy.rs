@@ -20,12 +20,12 @@ fn holds(folder: &Path, needle: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn mh1_no_word_and_no_name_lies_on_the_disk_or_in_the_log() {
+async fn mh1_ci10_no_word_and_no_name_lies_on_the_disk_or_in_the_log() {
     // even when somebody turns the log up as far as it goes
     let mut server = Server::start_with("", &[("SOTTO_LOG", "trace")]);
     let key = server.key("acme", "ingest,read");
     let heard = whole_call(&server, &key, "call-1", &sample(20), 1_600).await;
-    assert!(heard.iter().any(|message| message["text"].as_str().is_some_and(|text| text.contains("Daniel"))));
+    assert!(heard.iter().any(|message| message["text"].as_str().is_some_and(|text| text.contains("[name]"))));
     let (_, metrics) = server.get("", "/metrics").await;
     for word in ["Daniel", "credit card", "Featherstone"] {
         assert_eq!(holds(&server.data(), word), Vec::<String>::new());
@@ -40,7 +40,7 @@ async fn mh1_no_word_and_no_name_lies_on_the_disk_or_in_the_log() {
 }
 
 #[tokio::test]
-async fn ci10_an_erased_call_is_gone_for_ever() {
+async fn mr6_mh11_an_erased_call_is_gone_for_ever() {
     let server = Server::start("");
     let key = server.key("acme", "ingest,read,erase");
     let mut socket = server.connect(&key).await;
@@ -79,7 +79,7 @@ async fn mh6_what_has_expired_is_not_read_swept_or_not() {
 }
 
 #[tokio::test]
-async fn mr4_a_tenant_sees_only_its_own() {
+async fn mh10_mr4_a_tenant_sees_only_its_own() {
     let server = Server::start("");
     let key = server.key("acme", "ingest,read");
     let other = server.key("other", "ingest,read,erase");
@@ -114,4 +114,64 @@ async fn the_openapi_document_is_true() {
         }
     }
     tokio::time::sleep(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn mr8_ci4_names_and_card_numbers_leave_no_call() {
+    let server = Server::start("[tenants.open.redaction]\nname = false");
+    let key = server.key("acme", "ingest,read");
+    let recording = sample(45);
+    let heard = whole_call(&server, &key, "call-1", &recording, 320).await;
+    let all = serde_json::to_string(&heard).unwrap();
+    for secret in ["Daniel", "Foster", "Grace", "3782", "8224", "10005"] {
+        assert!(!all.contains(secret), "{secret} in {all}");
+    }
+    let finals = of_type(&heard, "final");
+    let texts: Vec<&str> = finals.iter().map(|made| made["text"].as_str().unwrap()).collect();
+    assert!(texts.iter().any(|text| text.contains("[card]")), "{texts:?}");
+    assert!(texts.iter().any(|text| text.contains("three to five working days")), "{texts:?}");
+    // a tenant that wants names gets them, and only them
+    let key = server.key("open", "ingest,read");
+    let all = serde_json::to_string(&whole_call(&server, &key, "call-1", &recording, 320).await).unwrap();
+    assert!(all.contains("Daniel") && !all.contains("3782"), "{all}");
+    assert!(server.metric_with("sotto_redactions_total", "kind=\"card\"").await >= 2.0);
+}
+
+#[tokio::test]
+async fn every_stage_is_visible_in_the_metrics() {
+    let server = Server::start("");
+    let key = server.key("acme", "ingest,read");
+    whole_call(&server, &key, "call-1", &sample(18), 320).await;
+    eventually("rows", || async { (server.metric("sotto_vault_rows_total").await > 2.0).then_some(()) }).await;
+    let (_, text) = server.get("", "/metrics").await;
+    let text = text.as_str().unwrap();
+    for name in [
+        "sotto_messages_total",
+        "sotto_audio_bytes_total",
+        "sotto_sockets",
+        "sotto_calls_on_air",
+        "sotto_speech_queue_depth",
+        "sotto_speech_queue_wait_seconds_count",
+        "sotto_speech_batch_size_count",
+        "sotto_vad_seconds_total",
+        "sotto_vad_frames_total",
+        "sotto_recogniser_seconds_total",
+        "sotto_recogniser_tokens_total",
+        "sotto_final_real_time_factor_count",
+        "sotto_partial_latency_seconds_count",
+        "sotto_final_latency_seconds_count",
+        "sotto_bus_append_seconds_count",
+        "sotto_database_commit_seconds_count",
+        "sotto_database_queue_depth",
+        "sotto_vault_write_seconds_count",
+        "sotto_sweeps_total",
+        "sotto_oldest_row_age_seconds",
+        "process_resident_memory_bytes",
+    ] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name} is missing");
+    }
+    let least = [("sotto_seals_total", 4.0), ("sotto_utterances_total", 3.0), ("sotto_audio_seconds_total", 35.0)];
+    for (name, least) in least {
+        assert!(server.metric(name).await >= least, "{name}");
+    }
 }

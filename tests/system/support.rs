@@ -22,6 +22,12 @@ pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// Nothing here takes this long unless it is broken.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Who may mount.
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
 pub fn sotto() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sotto"));
     command.env_remove("SOTTO_CONFIG").env_remove("SOTTO_DATA").env_remove("SOTTO_KEY");
@@ -48,7 +54,8 @@ impl Server {
         Self::begin(None, config, environment)
     }
 
-    /// With its data on a disk of this size (as for `mount -t tmpfs -o size=`), in a mount namespace of its own.
+    /// With its data on a disk of this size (as for `mount -t tmpfs -o size=`); for who is not root in a mount namespace
+    /// of its own.
     pub fn start_on(disk: Option<&'static str>, config: &str) -> Self {
         Self::begin(disk, config, &[])
     }
@@ -58,12 +65,19 @@ impl Server {
         let (calls, api, config) = (String::new(), String::new(), config.to_owned());
         let environment = environment.to_vec();
         let mut server = Self { folder, child: None, disk, environment, calls, api, config };
+        if let Some(size) = disk.filter(|_| is_root()) {
+            std::fs::create_dir_all(server.data()).unwrap();
+            let options = format!("mode=700,size={size}");
+            let mount =
+                Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(server.data()).status();
+            assert!(mount.unwrap().success(), "a small disk could not be mounted");
+        }
         server.boot();
         server
     }
 
     fn command(&self) -> Command {
-        let Some(size) = self.disk else { return sotto() };
+        let Some(size) = self.disk.filter(|_| !is_root()) else { return sotto() };
         std::fs::create_dir_all(self.data()).unwrap();
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c"]);
@@ -74,7 +88,7 @@ impl Server {
 
     /// The program once more, where the server sees its data.
     fn beside(&self) -> Command {
-        if self.disk.is_none() {
+        if self.disk.is_none() || is_root() {
             return sotto();
         }
         let mut command = Command::new("nsenter");
@@ -184,6 +198,15 @@ impl Server {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
+    /// The value of a metric with this label.
+    pub async fn metric_with(&self, name: &str, label: &str) -> f64 {
+        let (_, text) = self.get("", "/metrics").await;
+        let text = text.as_str().unwrap_or_default().to_owned();
+        let wanted = format!("{name}{{{label}}} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&wanted)).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("no metric {wanted}")).parse().unwrap()
+    }
+
     /// The value of a metric without labels.
     pub async fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.get("", "/metrics").await;
@@ -199,6 +222,9 @@ impl Drop for Server {
             // it may have ended already
             drop(child.kill());
             drop(child.wait());
+        }
+        if self.disk.is_some() && is_root() {
+            drop(Command::new("umount").arg(self.data()).status());
         }
     }
 }

@@ -16,7 +16,7 @@ use sotto_loadtest::bench::{
     cost::{self, Cost},
     machine::{Machine, machine},
 };
-use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics, PipelineSettings};
+use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics, PipelineSettings, RedactionSettings};
 
 /// Measures cost, latency and accuracy of the speech pipeline on this machine.
 #[derive(Debug, Parser)]
@@ -92,6 +92,8 @@ async fn run(options: Options) -> Result<(), Failure> {
     };
     let mut settings = PipelineSettings::default();
     settings.partials.interval = options.interval;
+    // what was heard is measured, not what is shown of it
+    settings.redaction = RedactionSettings::NONE;
     settings.validate()?;
     let mut report = Report {
         at: jiff::Timestamp::now().to_string(),

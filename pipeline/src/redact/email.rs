@@ -1,0 +1,54 @@
+//! E-mail addresses, written ("ann@example.com") or spoken ("ann dot lee at example dot com").
+
+use std::ops::Range;
+
+use super::words::Words;
+
+const ENDINGS: [&str; 22] = [
+    "com", "net", "org", "edu", "gov", "io", "co", "uk", "us", "de", "fr", "es", "it", "nl", "ca", "au", "info", "biz",
+    "me", "eu", "ie", "mail",
+];
+/// Words before an address that are not of it.
+const OUTSIDE: [&str; 24] = [
+    "is", "it's", "its", "email", "e-mail", "mail", "address", "to", "me", "yes", "sure", "my", "at", "the", "and",
+    "so", "okay", "ok", "that's", "use", "under", "with", "reach", "write",
+];
+/// Most words of the part before "at".
+const LOCAL: usize = 10;
+
+/// Stretches of words that are addresses.
+pub fn emails(words: &Words<'_>) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    for at in 0..words.len() {
+        let word = words.at(at);
+        if word.contains('@') {
+            found.push(at..at + 1);
+        } else if word == "at"
+            && let Some(end) = domain(words, at + 1)
+        {
+            found.push(local(words, at)..end);
+        }
+    }
+    found
+}
+
+/// "example dot co dot uk" or "example.com", perhaps in several words; gives its end.
+fn domain(words: &Words<'_>, from: usize) -> Option<usize> {
+    let mut end = None;
+    for at in from..(from + 8).min(words.len()) {
+        let word = words.at(at);
+        let dotted = word.rsplit_once('.').is_some_and(|(name, ending)| !name.is_empty() && ENDINGS.contains(&ending));
+        let spoken = words.at(at.wrapping_sub(1)) == "dot" && at > from && ENDINGS.contains(&word);
+        if dotted || spoken {
+            end = Some(at + 1);
+        } else if end.is_some() && word != "dot" {
+            break;
+        }
+    }
+    end
+}
+
+fn local(words: &Words<'_>, at: usize) -> usize {
+    let earliest = at.saturating_sub(LOCAL);
+    (earliest..at).rev().take_while(|&index| !OUTSIDE.contains(&words.at(index))).last().unwrap_or(at)
+}

@@ -1,0 +1,286 @@
+//! Personal data is taken out of what was said before it leaves the pipeline: card, account, phone and identity numbers,
+//! dates of birth, e-mail addresses and names, written or spoken.
+//!
+//! **What a recogniser mishears.** A card's digits come with one too many or one missing, so no checksum decides:
+//! every number of twelve digits and more is hidden, shorter ones by a cue near them, by what was asked for before, or
+//! from seven digits on.
+//!
+//! **Over several utterances.** A final that ends in a few digits is held back until what follows on its channel is
+//! known ([`HOLD`]): "4111", "1111" is hidden from its first digit. What goes on where a hidden number broke off is
+//! hidden too ([`CHAIN`]).
+//!
+//! **State.** What was asked for, and which number is being read out, follow from the redacted finals before
+//! ([`Redactor::follow`]), so a call that is taken up elsewhere comes out the same. All times are media time.
+
+mod cues;
+mod dates;
+mod email;
+mod names;
+mod numbers;
+mod words;
+
+use std::{collections::BTreeMap, ops::Range};
+
+use serde::{Deserialize, Serialize};
+use sotto_events::{Final, MediaTime, Redaction, Word};
+
+use self::{
+    cues::{Subject, cues},
+    numbers::LONG,
+    words::{Run, Words, runs},
+};
+
+/// How long an answer to a question is expected, in microseconds.
+const ASKED: u64 = 30_000_000;
+/// How soon speech must go on to belong to the number before it, in microseconds.
+pub const HOLD: u64 = 2_500_000;
+const CHAIN: u64 = 6_000_000;
+/// Digits at the end of a partial that are hidden until it is known what they become.
+const OPEN: usize = 1;
+
+/// Which kinds are hidden. Everything is, unless a tenant says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedactionSettings {
+    pub card: bool,
+    pub national_id: bool,
+    pub account: bool,
+    pub phone: bool,
+    pub date_of_birth: bool,
+    pub email: bool,
+    pub name: bool,
+}
+
+impl Default for RedactionSettings {
+    fn default() -> Self {
+        Self { card: true, national_id: true, account: true, phone: true, date_of_birth: true, email: true, name: true }
+    }
+}
+
+impl RedactionSettings {
+    /// Everything in the clear: for measuring what was heard.
+    pub const NONE: Self = Self {
+        card: false,
+        national_id: false,
+        account: false,
+        phone: false,
+        date_of_birth: false,
+        email: false,
+        name: false,
+    };
+
+    fn hides(&self, kind: Redaction) -> bool {
+        match kind {
+            Redaction::Card => self.card,
+            Redaction::NationalId => self.national_id,
+            Redaction::Account => self.account,
+            Redaction::Phone => self.phone,
+            Redaction::DateOfBirth => self.date_of_birth,
+            Redaction::Email => self.email,
+            Redaction::Name => self.name,
+            Redaction::Digits => self.card || self.national_id || self.account || self.phone,
+        }
+    }
+}
+
+/// Words that are hidden, and as what.
+type Span = (Range<usize>, Redaction);
+
+/// A number that is being read out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Chain {
+    kind: Redaction,
+    until: MediaTime,
+}
+
+/// Takes personal data out of the texts of one call.
+#[derive(Debug, Clone)]
+pub struct Redactor {
+    settings: RedactionSettings,
+    /// What was asked for last, and until when an answer is expected.
+    asked: Option<(Redaction, MediaTime)>,
+    /// By channel.
+    chains: BTreeMap<u8, Chain>,
+}
+
+impl Redactor {
+    pub fn new(settings: RedactionSettings) -> Self {
+        Self { settings, asked: None, chains: BTreeMap::new() }
+    }
+
+    /// Whether a final ends in digits that may be the beginning of a number that is hidden.
+    pub fn is_open(&self, made: &Final) -> bool {
+        let words = Words::of(&made.text);
+        let last = runs(&words).pop().filter(|run| run.words.end == words.len());
+        let hidden = self.spans(made.channel, made.start, &words);
+        last.is_some_and(|run| {
+            !run.amount
+                && !hidden.iter().any(|(span, _)| span.end == run.words.end)
+                && self.settings.hides(Redaction::Digits)
+        })
+    }
+
+    /// Hides what must not be kept. `next` is the text of the final that follows on the same channel within [`HOLD`].
+    pub fn redact(&mut self, made: Final, next: Option<&str>) -> Final {
+        let mut spans = {
+            let words = Words::of(&made.text);
+            let mut spans = self.spans(made.channel, made.start, &words);
+            spans.extend(next.and_then(|next| joined(&words, next)).filter(|(_, kind)| self.settings.hides(*kind)));
+            spans
+        };
+        settle(&mut spans);
+        let made = hide(made, &spans);
+        self.follow(&made);
+        made
+    }
+
+    /// Moves on over a final that is redacted already.
+    pub fn follow(&mut self, made: &Final) {
+        let words = Words::of(&made.text);
+        for cue in cues(&words).into_iter().filter(|cue| cue.asks) {
+            if let Subject::Personal(kind) = cue.subject {
+                self.asked = Some((kind, MediaTime::from_micros(made.end.micros() + ASKED)));
+            }
+        }
+        // the marker of a number at the end: it may go on
+        let last = (0..words.len()).rev().take(2).find_map(|index| Redaction::of_marker(words.shown[index]));
+        match last.filter(|kind| !matches!(kind, Redaction::Name | Redaction::Email | Redaction::DateOfBirth)) {
+            Some(kind) => {
+                let until = MediaTime::from_micros(made.end.micros() + CHAIN);
+                self.chains.insert(made.channel, Chain { kind, until });
+                // somebody who reads out a number in pieces is still answering
+                if let Some((asked, end)) = &mut self.asked
+                    && *asked == kind
+                {
+                    *end = (*end).max(MediaTime::from_micros(made.end.micros() + ASKED));
+                }
+            }
+            None => drop(self.chains.remove(&made.channel)),
+        }
+    }
+
+    /// Hides in a partial: what a final would hide, and digits whose end is not known yet. Text before the first
+    /// hidden word stays stable.
+    pub fn partial(&self, channel: u8, start: MediaTime, stable: &str, tail: &str) -> (String, String) {
+        let text = format!("{stable} {tail}");
+        let words = Words::of(&text);
+        let mut spans = self.spans(channel, start, &words);
+        // what a number is may change with every digit that follows
+        let number = |kind: &Redaction| {
+            matches!(kind, Redaction::Card | Redaction::NationalId | Redaction::Account | Redaction::Phone)
+        };
+        spans.iter_mut().filter(|(_, kind)| number(kind)).for_each(|(_, kind)| *kind = Redaction::Digits);
+        let expected = self.asked_at(start).is_some() || self.chain_at(channel, start).is_some();
+        for run in runs(&words) {
+            let open = run.words.end == words.len() && run.digits.len() >= OPEN;
+            if self.settings.hides(Redaction::Digits)
+                && (open || run.digits.len() >= 4 || (expected && run.digits.len() >= 2))
+            {
+                spans.push((run.words.clone(), Redaction::Digits));
+            }
+        }
+        settle(&mut spans);
+        let shown = masked(&words, &spans);
+        let known = stable.split_whitespace().count();
+        let sure = spans.first().map_or(known, |(span, _)| span.start.min(known));
+        (shown[..sure].join(" "), shown[sure..].join(" "))
+    }
+
+    fn spans(&self, channel: u8, start: MediaTime, words: &Words<'_>) -> Vec<Span> {
+        let (runs, cues) = (runs(words), cues(words));
+        let asked = self.asked_at(start);
+        let mut spans: Vec<Span> = Vec::new();
+        let about_birth = |kind: Option<Redaction>| kind == Some(Redaction::DateOfBirth);
+        let born =
+            about_birth(asked) || cues.iter().any(|cue| cue.subject == Subject::Personal(Redaction::DateOfBirth));
+        let births = dates::births(words, &runs, born);
+        let chain = self.chain_at(channel, start);
+        let in_date = |run: &&Run| births.iter().any(|span| span.start <= run.words.start && run.words.end <= span.end);
+        for run in runs.iter().filter(|run| !in_date(run) || run.digits.len() >= 12) {
+            let goes_on = chain.filter(|_| run.words.start <= 2);
+            let kind = numbers::kind(run, &cues, asked.filter(|kind| *kind != Redaction::Name)).or(goes_on);
+            spans.extend(kind.map(|kind| (run.words.clone(), kind)));
+        }
+        spans.extend(births.into_iter().map(|span| (span, Redaction::DateOfBirth)));
+        spans.extend(email::emails(words).into_iter().map(|span| (span, Redaction::Email)));
+        let named = asked == Some(Redaction::Name);
+        spans.extend(names::names(words, named).into_iter().map(|span| (span, Redaction::Name)));
+        spans.retain(|(_, kind)| self.settings.hides(*kind));
+        spans
+    }
+
+    fn asked_at(&self, time: MediaTime) -> Option<Redaction> {
+        self.asked.filter(|(_, until)| time <= *until).map(|(kind, _)| kind)
+    }
+
+    fn chain_at(&self, channel: u8, time: MediaTime) -> Option<Redaction> {
+        self.chains.get(&channel).filter(|chain| time <= chain.until).map(|chain| chain.kind)
+    }
+}
+
+/// The number at the end of `words`, when the one at the beginning of `next` makes it long enough to be hidden.
+fn joined(words: &Words<'_>, next: &str) -> Option<Span> {
+    let last = runs(words).pop().filter(|run| run.words.end == words.len() && !run.amount)?;
+    let next = Words::of(next);
+    let first: Run = runs(&next).into_iter().next().filter(|run| run.words.start <= 2 && !run.amount)?;
+    let count = last.digits.len() + first.digits.len();
+    (count >= LONG).then(|| (last.words, numbers::by_length(count).unwrap_or(Redaction::Account)))
+}
+
+/// Sorts spans and joins those that overlap; the kind that comes first in [`Redaction::ALL`] stays.
+fn settle(spans: &mut Vec<Span>) {
+    spans.retain(|(span, _)| !span.is_empty());
+    spans.sort_by_key(|(span, kind)| (span.start, *kind));
+    let mut settled: Vec<Span> = Vec::with_capacity(spans.len());
+    for (span, kind) in spans.drain(..) {
+        match settled.last_mut() {
+            Some((last, other)) if span.start < last.end => {
+                last.end = last.end.max(span.end);
+                *other = (*other).min(kind);
+            }
+            _ => settled.push((span, kind)),
+        }
+    }
+    *spans = settled;
+}
+
+/// The words as shown, each hidden stretch one marker with the punctuation that followed it.
+fn masked(words: &Words<'_>, spans: &[Span]) -> Vec<String> {
+    let mut out = Vec::with_capacity(words.len());
+    let mut at = 0;
+    for (span, kind) in spans {
+        out.extend(words.shown[at..span.start].iter().map(|word| (*word).to_owned()));
+        out.push(marker(*kind, words.shown[span.end - 1]));
+        at = span.end;
+    }
+    out.extend(words.shown[at..].iter().map(|word| (*word).to_owned()));
+    out
+}
+
+fn marker(kind: Redaction, last: &str) -> String {
+    let ending: String = last.chars().rev().take_while(|c| matches!(c, '.' | ',' | '!' | '?' | ';' | ':')).collect();
+    kind.marker().to_owned() + &ending.chars().rev().collect::<String>()
+}
+
+fn hide(made: Final, spans: &[Span]) -> Final {
+    if spans.is_empty() {
+        return made;
+    }
+    let mut words = Vec::with_capacity(made.words.len());
+    let mut rest = made.words.into_iter();
+    let mut at = 0;
+    for (span, kind) in spans {
+        words.extend(rest.by_ref().take(span.start - at));
+        let hidden: Vec<Word> = rest.by_ref().take(span.len()).collect();
+        if let (Some(first), Some(last)) = (hidden.first(), hidden.last()) {
+            words.push(Word { text: marker(*kind, &last.text), start: first.start, end: last.end });
+        }
+        at = span.end;
+    }
+    words.extend(rest);
+    let text = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
+    Final { text, words, ..made }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+use super::*;
+
+fn said(channel: u8, start: f64, text: &str) -> Final {
+    let time = |seconds: f64| MediaTime::from_micros((seconds * 1e6) as u64);
+    let words = text.split_whitespace().enumerate();
+    let word = |(index, text): (usize, &str)| Word {
+        text: text.to_owned(),
+        start: time(start + index as f64 * 0.3),
+        end: time(start + index as f64 * 0.3 + 0.3),
+    };
+    let words: Vec<Word> = words.map(word).collect();
+    let end = words.last().map_or(time(start), |word| word.end);
+    Final {
+        channel,
+        utterance: 1,
+        start: time(start),
+        end,
+        text: text.to_owned(),
+        words,
+        confidence: 1.0,
+        model: String::new(),
+    }
+}
+
+fn alone(text: &str) -> String {
+    Redactor::new(RedactionSettings::default()).redact(said(0, 0.0, text), None).text
+}
+
+/// A conversation, one utterance a line, `a` and `c` for who speaks; gives what is kept.
+fn talk(lines: &[(&str, &str)]) -> Vec<String> {
+    let mut redactor = Redactor::new(RedactionSettings::default());
+    let mut start = 0.0;
+    let mut out = Vec::new();
+    for (index, (who, text)) in lines.iter().enumerate() {
+        let next = lines.get(index + 1).filter(|(next, _)| next == who).map(|(_, text)| *text);
+        let made = said(u8::from(*who == "c"), start, text);
+        let next = next.filter(|_| redactor.is_open(&made));
+        start = made.end.seconds() + 1.0;
+        out.push(redactor.redact(made, next).text);
+    }
+    out
+}
+
+#[test]
+fn mr8_cards_are_hidden_however_they_are_heard() {
+    for text in [
+        "It's 4111 1111 1111 1111.",
+        "It's 4111, 1111, 1111, 11111.",
+        "It's four one double one, one one one one, one one one one, one one one one.",
+        "It's 4111 1111 1111.",
+        "It's forty one eleven, eleven eleven, eleven eleven, eleven eleven.",
+        "It's 3782 822463 10005.",
+        "It's 4111-1111-1111-1111.",
+        "It's 4111 1111 uh 1111 1111.",
+    ] {
+        assert_eq!(alone(text), "It's [card].", "{text}");
+    }
+    assert_eq!(alone("the card ends in 4177"), "the card ends in [card]");
+    assert_eq!(alone("The security code is 123."), "The security code is [card].");
+}
+
+#[test]
+fn mr8_a_card_read_out_in_pieces_is_hidden_from_its_first_digit() {
+    let kept = talk(&[
+        ("a", "Can you read me the card number?"),
+        ("c", "Sure. 4111."),
+        ("c", "one one one one"),
+        ("c", "1111."),
+        ("c", "1111."),
+        ("a", "Thank you."),
+    ]);
+    assert_eq!(kept[1..5], ["Sure. [card].", "[card]", "[card].", "[card]."]);
+    // nobody said what it is
+    let kept = talk(&[("c", "So it's 4111."), ("c", "1111."), ("c", "11."), ("c", "That's it.")]);
+    assert_eq!(kept[0], "So it's [account].");
+    assert_eq!(kept[1..], ["[account].", "[account].", "That's it."]);
+}
+
+#[test]
+fn mr8_other_numbers_go_by_what_is_said_of_them() {
+    for (text, wanted) in [
+        ("My phone number is 555 0199.", "My phone number is [phone]."),
+        ("Call me back at five five five, oh one nine nine, extension two.", "Call me back at [phone], extension two."),
+        ("The account number is 88231.", "The account number is [account]."),
+        ("My social is 078 05 1120.", "My social is [national-id]."),
+        ("It's 078-05-1120 I think", "It's [account] I think"),
+        ("I was born on the third of May nineteen eighty four.", "I was born on the [date-of-birth]."),
+        ("That was 05/12/1984.", "That was [date-of-birth]."),
+        ("Born May 3rd.", "Born [date-of-birth]."),
+    ] {
+        assert_eq!(alone(text), wanted);
+    }
+}
+
+#[test]
+fn what_is_nobodys_number_stays() {
+    for text in [
+        "It costs $45.50 or 120 dollars.",
+        "The order number is 4471982.",
+        "I called 3 times in 2019 and waited 45 minutes.",
+        "We open from 9 to 5.",
+        "The meeting is on May 3rd 2027.",
+        "I have two cats and 1 dog.",
+        "This is Harper Valley National Bank.",
+        "I'm sorry to hear that.",
+        "Thank you very much.",
+        "How can I help you today?",
+    ] {
+        assert_eq!(alone(text), text);
+    }
+}
+
+#[test]
+fn ci4_names_are_hidden_where_a_phrase_gives_them() {
+    for (text, wanted) in [
+        ("My name is Daniel Foster.", "My name is [name]."),
+        ("hi my name is patricia brown i lost my debit card", "hi my name is [name] i lost my debit card"),
+        ("This is Grace. How can I help?", "This is [name]. How can I help?"),
+        ("Thank you, Daniel. One moment.", "Thank you, [name]. One moment."),
+        ("My last name is S-M-I-T-H.", "My last name is [name]."),
+        ("Hello, Mr. Foster.", "Hello, Mr. [name]."),
+    ] {
+        assert_eq!(alone(text), wanted);
+    }
+    let kept = talk(&[("a", "May I have your full name, please?"), ("c", "Sure. Daniel Foster.")]);
+    assert_eq!(kept[1], "Sure. [name].");
+}
+
+#[test]
+fn mr8_addresses_are_hidden_written_or_spoken() {
+    for (text, wanted) in [
+        ("Write to ann.lee@example.com today.", "Write to [email] today."),
+        ("My email is ann dot lee at example dot com.", "My email is [email]."),
+        ("It's ann lee 84 at gmail.com.", "It's [email]."),
+        ("look at this dot", "look at this dot"),
+    ] {
+        assert_eq!(alone(text), wanted);
+    }
+}
+
+#[test]
+fn partials_hide_what_may_become_a_number_and_stable_text_stays() {
+    let redactor = Redactor::new(RedactionSettings::default());
+    let partial = |stable: &str, tail: &str| redactor.partial(0, MediaTime::ZERO, stable, tail);
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(partial("Yes it's", "41"), pair("Yes it's", "[digits]"));
+    assert_eq!(partial("Yes it's 4111", "1111 11"), pair("Yes it's", "[digits]"));
+    assert_eq!(partial("I was there in 2019 for", "a while"), pair("I was there in", "[digits] for a while"));
+    assert_eq!(partial("My name is Dan", ""), pair("My name is", "[name]"));
+    assert_eq!(partial("How can I", "help"), pair("How can I", "help"));
+}
+
+#[test]
+fn a_tenant_may_leave_a_kind_in_the_clear() {
+    let settings = RedactionSettings { name: false, ..RedactionSettings::default() };
+    let text = Redactor::new(settings).redact(said(0, 0.0, "My name is Dan, card number 4111 1111."), None).text;
+    assert_eq!(text, "My name is Dan, card number [card].");
+}
+
+#[test]
+fn words_keep_their_times() {
+    let made = Redactor::new(RedactionSettings::default()).redact(said(0, 1.0, "it's 4111 1111 1111 1111. okay"), None);
+    let words: Vec<_> =
+        made.words.iter().map(|word| (word.text.as_str(), word.start.micros(), word.end.micros())).collect();
+    assert_eq!(words[1], ("[card].", 1_300_000, 2_500_000));
+    assert_eq!(made.words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" "), made.text);
+}
+
+#[test]
+fn what_was_kept_is_enough_to_go_on() {
+    let lines = ["What is your card number?", "It's 4111.", "1111."];
+    let mut through = Redactor::new(RedactionSettings::default());
+    let kept: Vec<Final> =
+        lines.iter().enumerate().map(|(i, text)| through.redact(said(0, i as f64 * 3.0, text), None)).collect();
+    let mut resumed = Redactor::new(RedactionSettings::default());
+    kept[..2].iter().for_each(|made| resumed.follow(made));
+    assert_eq!(resumed.redact(said(0, 6.0, lines[2]), None).text, kept[2].text);
+    assert_eq!(kept[2].text, "[card].");
+}

@@ -1,0 +1,192 @@
+//! A text as words, and the numbers said in it, whether written as digits or spoken.
+
+use std::ops::Range;
+
+/// Words of a text with what is compared: lower case, without the punctuation around.
+pub struct Words<'a> {
+    pub shown: Vec<&'a str>,
+    pub bare: Vec<String>,
+}
+
+impl<'a> Words<'a> {
+    pub fn of(text: &'a str) -> Self {
+        let shown: Vec<&str> = text.split_whitespace().collect();
+        let bare = shown.iter().map(|word| bare(word)).collect();
+        Self { shown, bare }
+    }
+
+    pub fn len(&self) -> usize {
+        self.bare.len()
+    }
+
+    /// The bare word, or nothing beyond the ends.
+    pub fn at(&self, index: usize) -> &str {
+        self.bare.get(index).map_or("", String::as_str)
+    }
+
+    /// Whether `phrase` (bare words with spaces between) stands at `index`; gives its length in words.
+    pub fn phrase_at(&self, index: usize, phrase: &str) -> Option<usize> {
+        let mut count = 0;
+        for word in phrase.split(' ') {
+            if self.at(index + count) != word {
+                return None;
+            }
+            count += 1;
+        }
+        Some(count)
+    }
+}
+
+fn bare(word: &str) -> String {
+    let trimmed =
+        word.trim_matches(|c: char| !(c.is_alphanumeric() || matches!(c, '$' | '£' | '€' | '%' | '@' | '[' | ']')));
+    trimmed.to_lowercase().replace('’', "'")
+}
+
+/// A number said in one go: "4111, 1111", "four one double seven", "five five five dash oh one nine nine".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    pub words: Range<usize>,
+    pub digits: String,
+    /// Digits in each of its words.
+    pub groups: Vec<usize>,
+    /// Money, a share, a time or a count, not a number that stands for somebody.
+    pub amount: bool,
+}
+
+/// Words that may stand inside a number.
+const FILLERS: [&str; 12] =
+    ["uh", "um", "er", "erm", "and", "then", "dash", "hyphen", "space", "again", "slash", "minus"];
+/// Words after a number that make it an amount.
+const UNITS: [&str; 37] = [
+    "dollars", "dollar", "euros", "euro", "pounds", "pound", "cents", "cent", "percent", "%", "o'clock", "am", "pm",
+    "days", "day", "minutes", "minute", "hours", "hour", "seconds", "weeks", "week", "months", "month", "years",
+    "year", "times", "people", "items", "million", "billion", "miles", "units", "degrees", "points", "bucks", "calls",
+];
+
+/// Every number in `words`, as long as it goes.
+pub fn runs(words: &Words<'_>) -> Vec<Run> {
+    let mut runs = Vec::new();
+    let mut at = 0;
+    while at < words.len() {
+        let Some((digits, taken, mut amount)) = digits_at(words, at) else {
+            at += 1;
+            continue;
+        };
+        let (start, mut all, mut groups, mut end) = (at, digits.clone(), vec![digits.len()], at + taken);
+        loop {
+            let mut next = end;
+            while next < end + 2 && FILLERS.contains(&words.at(next)) {
+                next += 1;
+            }
+            let Some((digits, taken, more)) = digits_at(words, next) else { break };
+            all.push_str(&digits);
+            groups.push(digits.len());
+            amount |= more;
+            end = next + taken;
+        }
+        amount |= UNITS.contains(&words.at(end));
+        runs.push(Run { words: start..end, digits: all, groups, amount });
+        at = end;
+    }
+    runs
+}
+
+/// The digits said from word `at` on, how many words they take, and whether they are an amount.
+fn digits_at(words: &Words<'_>, at: usize) -> Option<(String, usize, bool)> {
+    let word = words.at(at);
+    if let Some(times) = match word {
+        "double" => Some(2),
+        "triple" | "treble" => Some(3),
+        _ => None,
+    } {
+        let digit = single(words.at(at + 1))?;
+        return Some((digit.to_string().repeat(times), 2, false));
+    }
+    if let Some(digits) = written(word) {
+        return Some((digits, 1, false));
+    }
+    let (mut number, mut taken) = small(words, at)?;
+    let mut amount = false;
+    for (name, factor) in [("hundred", 100), ("thousand", 1000)] {
+        if words.at(at + taken) == name {
+            (number, taken, amount) = (number * factor, taken + 1, true);
+            let skip = usize::from(words.at(at + taken) == "and");
+            if let Some((rest, more)) = small(words, at + taken + skip).filter(|(rest, _)| *rest > 0 && *rest < factor)
+            {
+                (number, taken) = (number + rest, taken + skip + more);
+            }
+        }
+    }
+    Some((number.to_string(), taken, amount))
+}
+
+/// A number below a hundred in words: "seven", "oh", "nineteen", "twenty one", "twenty-one".
+fn small(words: &Words<'_>, at: usize) -> Option<(u64, usize)> {
+    let word = words.at(at);
+    if let Some((tens, unit)) = word.split_once('-') {
+        return Some((tens_value(tens)? + single(unit).filter(|unit| *unit > 0)?, 1));
+    }
+    if let Some(tens) = tens_value(word) {
+        return Some(match single(words.at(at + 1)).filter(|unit| *unit > 0 && words.at(at + 1).len() > 1) {
+            Some(unit) => (tens + unit, 2),
+            None => (tens, 1),
+        });
+    }
+    const TEENS: [&str; 10] =
+        ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"];
+    let teen = TEENS.iter().position(|&teen| teen == word).map(|index| index as u64 + 10);
+    Some((teen.or_else(|| single(word))?, 1))
+}
+
+fn tens_value(word: &str) -> Option<u64> {
+    const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+    TENS.iter().position(|&tens| tens == word).map(|index| index as u64 * 10 + 20)
+}
+
+/// One digit, spoken or written.
+fn single(word: &str) -> Option<u64> {
+    const DIGITS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    match word {
+        "oh" | "o" | "nought" | "naught" => Some(0),
+        "niner" => Some(9),
+        word if word.len() == 1 => word.parse().ok(),
+        word => DIGITS.iter().position(|&digit| digit == word).map(|digit| digit as u64),
+    }
+}
+
+/// Digits with the separators that people and recognisers write; not money, shares or ordinals.
+fn written(word: &str) -> Option<String> {
+    let digits: String = word.chars().filter(char::is_ascii_digit).collect();
+    let rest = word.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.' | ',' | '/' | '(' | ')' | '+' | '#'));
+    (rest && !digits.is_empty()).then_some(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digits(text: &str) -> Vec<(String, bool)> {
+        runs(&Words::of(text)).into_iter().map(|run| (run.digits, run.amount)).collect()
+    }
+
+    #[test]
+    fn numbers_are_heard_however_they_are_said() {
+        let one = |digits: &str| vec![(digits.to_owned(), false)];
+        assert_eq!(digits("It's 4111, 1111, 1111, 11111."), one("41111111111111111"));
+        assert_eq!(digits("four one double seven"), one("4177"));
+        assert_eq!(digits("triple five, oh one nine nine"), one("5550199"));
+        assert_eq!(digits("five five five dash oh one nine nine"), one("5550199"));
+        assert_eq!(digits("forty one eleven uh twenty-two"), one("411122"));
+        assert_eq!(digits("(555) 010-9999"), one("5550109999"));
+        assert_eq!(digits("nineteen eighty four"), one("1984"));
+    }
+
+    #[test]
+    fn amounts_are_told_apart() {
+        assert_eq!(digits("one hundred and thirty five dollars"), vec![("135".to_owned(), true)]);
+        assert_eq!(digits("25 percent"), vec![("25".to_owned(), true)]);
+        assert_eq!(digits("$45.50 or the 3rd"), vec![]);
+        assert_eq!(digits("two thousand six"), vec![("2006".to_owned(), true)]);
+    }
+}
