@@ -6,6 +6,8 @@ pub mod cost;
 pub mod feed;
 pub mod machine;
 pub mod normalise;
+pub mod redaction;
+pub mod spoken;
 pub mod word_error;
 
 /// What ends a measurement early, in a sentence.
