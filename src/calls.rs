@@ -393,6 +393,12 @@ impl Actor {
                     self.registry.parts.metrics.partials_dropped.inc();
                 }
             }
+            CallOutput::Measures(measures) => {
+                if let Err(error) = self.recorder.publish_measures(&measures) {
+                    tracing::error!(%error, "measures could not be sealed");
+                    return Err("storage");
+                }
+            }
             CallOutput::Record { events, safe } => {
                 let position = safe.iter().map(|safe| safe.position).min().unwrap_or(0);
                 if let Err(error) = self.recorder.append(&events, safe).await {

@@ -30,6 +30,8 @@ pub enum Command {
     Serve,
     /// Write down recorded calls, through the same pipeline as live ones.
     Transcribe(Transcribe),
+    /// Measure the conversation on a recorded call: who talks how much, over whom, how fast.
+    Score(Score),
     /// Play a file as a live call, in real time.
     Send(Send),
     /// Look at calls that are kept.
@@ -61,6 +63,14 @@ pub struct Transcribe {
     /// Also what was thought on the way.
     #[arg(long)]
     pub partials: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Score {
+    pub file: PathBuf,
+    /// As JSON, as the event `measured` has it.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

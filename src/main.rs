@@ -8,6 +8,7 @@ mod demo;
 mod failure;
 mod print;
 mod remote;
+mod score;
 mod server;
 mod terminal;
 mod transcribe;
@@ -64,6 +65,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve => serve(&config()?).await,
         Command::Transcribe(options) => transcribe::run(&config()?, &options).await,
+        Command::Score(options) => score::run(&config()?, &options).await,
         Command::Send(options) => client::send(&options).await,
         Command::Calls(command) => remote::run(command).await,
         Command::Keys(command) => keys(&config()?, command),

@@ -76,7 +76,7 @@ pub fn roles(channels: usize) -> Vec<ChannelRole> {
 }
 
 /// Feeds a recording to a call of its own.
-fn transcribe(
+pub fn transcribe(
     engine: Engine,
     settings: PipelineSettings,
     recording: Recording,
@@ -113,7 +113,7 @@ fn transcribe(
 fn lines(output: &CallOutput, path: &Path, options: &Transcribe, several: bool) -> Vec<String> {
     match output {
         CallOutput::Partial(partial) if options.partials => vec![partial_line(partial, path, options, several)],
-        CallOutput::Partial(_) => Vec::new(),
+        CallOutput::Partial(_) | CallOutput::Measures(_) => Vec::new(),
         CallOutput::Record { events, .. } => events
             .iter()
             .filter_map(|event| match &event.body {

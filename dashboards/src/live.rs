@@ -77,6 +77,9 @@ impl Follow {
                     Some(LiveUpdate::Partial(partial)) => {
                         return Event::default().event("partial").json_data(partial).ok();
                     }
+                    Some(LiveUpdate::Measures(measures)) => {
+                        return Event::default().event("measures").json_data(measures).ok();
+                    }
                     Some(LiveUpdate::Event(event)) if event.seq == self.seq + 1 => return self.tell(&event),
                     // seen already, or something was missed that the rows have
                     Some(LiveUpdate::Event(event)) => self.reread = event.seq > self.seq,

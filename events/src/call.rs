@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AudioFormat, Final, MediaTime};
+use crate::{AudioFormat, Final, Measures, MediaTime};
 
 /// How long something is kept, by what it holds. Each tenant sets the lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -66,6 +66,8 @@ pub enum EventBody {
         start: MediaTime,
         end: MediaTime,
     },
+    /// How the conversation went, said just before its end.
+    Measured(Measures),
     Ended {
         reason: EndReason,
         /// Length of the audio that was heard.
@@ -80,6 +82,7 @@ impl EventBody {
             Self::Started(_) => "started",
             Self::Final(_) => "final",
             Self::Gap { .. } => "gap",
+            Self::Measured(_) => "measured",
             Self::Ended { .. } => "ended",
         }
     }
@@ -88,7 +91,7 @@ impl EventBody {
     pub const fn class(&self) -> RetentionClass {
         match self {
             Self::Final(_) => RetentionClass::Transcript,
-            Self::Started(_) | Self::Gap { .. } | Self::Ended { .. } => RetentionClass::Score,
+            Self::Started(_) | Self::Gap { .. } | Self::Measured(_) | Self::Ended { .. } => RetentionClass::Score,
         }
     }
 }

@@ -6,6 +6,7 @@ mod call;
 mod clock;
 mod ids;
 mod input;
+mod measures;
 mod media;
 mod redaction;
 mod utterance;
@@ -17,6 +18,7 @@ pub use call::{CallEvent, EndReason, EventBody, RetentionClass, SafePoint, Start
 pub use clock::{Clock, Timestamp};
 pub use ids::{CallId, IdError, TenantId};
 pub use input::{Audio, CallInput, Finish};
+pub use measures::{ChannelMeasures, Evidence, Measures, Stretch};
 pub use media::MediaTime;
 pub use redaction::Redaction;
 pub use utterance::{Final, Partial, Word};

@@ -15,7 +15,8 @@ use std::{
 };
 
 use sotto_events::{
-    Audio, AudioFormat, CallEvent, CallInput, EventBody, Final, Finish, MediaTime, Partial, Redaction, SafePoint,
+    Audio, AudioFormat, CallEvent, CallInput, EventBody, Final, Finish, Measures, MediaTime, Partial, Redaction,
+    SafePoint,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -24,6 +25,7 @@ use crate::{
     channel::{Channel, Outcome, Speaking, Utterance},
     engine::{Engine, EngineError, Heard, Purpose, Request},
     redact::{self, Redactor},
+    score::Conversation,
     settings::PipelineSettings,
     transcript::{COMMIT_GRID, Rolling, commit_name, words},
     vad::VadLane,
@@ -42,6 +44,8 @@ const STRETCHED: f64 = 0.6;
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallOutput {
     Partial(Partial),
+    /// How the conversation goes so far; told when a final has changed it.
+    Measures(Measures),
     /// Events to be made durable, in order, with where each channel can be taken up again after them. May hold no
     /// event: then only the safe points have moved.
     Record {
@@ -57,7 +61,7 @@ pub struct Resume {
     pub seq: u64,
     /// One for each channel; empty for a new call.
     pub safe: Vec<SafePoint>,
-    /// The last kept events before `seq`, oldest first: what was asked for shortly before shapes what is redacted.
+    /// The kept events up to `seq`, oldest first: what was asked for shapes what is redacted, and scores go on.
     pub history: Vec<CallEvent>,
 }
 
@@ -112,6 +116,7 @@ pub struct CallTask {
     model: Arc<str>,
     in_step: bool,
     redactor: Redactor,
+    conversation: Conversation,
 }
 
 impl CallTask {
@@ -136,9 +141,11 @@ impl CallTask {
             .collect::<Result<Vec<_>, _>>()?;
         // without partials nothing is committed, and a final may come out otherwise
         let mut redactor = Redactor::new(settings.redaction.clone());
+        let mut conversation = Conversation::default();
         for event in &resume.history {
             if let EventBody::Final(made) = &event.body {
                 redactor.follow(made);
+                conversation.add(made);
             }
         }
         let grid = if settings.partials.enabled { commit_name() } else { "whole".to_owned() };
@@ -146,6 +153,7 @@ impl CallTask {
         Ok(Self {
             model,
             redactor,
+            conversation,
             in_step: false,
             engine,
             settings,
@@ -398,7 +406,7 @@ impl CallTask {
     /// Gives out what is ready and whose turn has come.
     async fn emit(&mut self, outputs: &mpsc::Sender<CallOutput>, all: bool) {
         let mut events = Vec::new();
-        let mut moved = false;
+        let (mut moved, mut spoken) = (false, false);
         while let Some((&key, pending)) = self.pending.first_key_value() {
             if !pending.ready || !(all || self.is_turn(key)) {
                 break;
@@ -411,7 +419,12 @@ impl CallTask {
             }
             if let Some(body) = pending.event {
                 let body = match body {
-                    EventBody::Final(made) => EventBody::Final(self.redact(made, next.as_deref())),
+                    EventBody::Final(made) => {
+                        let made = self.redact(made, next.as_deref());
+                        self.conversation.add(&made);
+                        spoken = true;
+                        EventBody::Final(made)
+                    }
                     body => body,
                 };
                 self.seq += 1;
@@ -422,6 +435,10 @@ impl CallTask {
         if moved || !events.is_empty() {
             let record = CallOutput::Record { events, safe: self.safe.clone() };
             drop(outputs.send(record).await);
+        }
+        if spoken {
+            let measures = CallOutput::Measures(self.conversation.measures(self.slots.len()));
+            drop(outputs.send(measures).await);
         }
     }
 
@@ -496,12 +513,10 @@ impl CallTask {
             for (safe, slot) in self.safe.iter_mut().zip(&self.slots) {
                 safe.position = slot.channel.end();
             }
-            self.add(
-                (MediaTime::from_micros(u64::MAX), u8::MAX),
-                Some(EventBody::Ended { reason, duration }),
-                None,
-                true,
-            );
+            let last = (MediaTime::from_micros(u64::MAX), u8::MAX);
+            let measures = self.conversation.measures(self.slots.len());
+            self.add(last, Some(EventBody::Measured(measures)), None, true);
+            self.add(last, Some(EventBody::Ended { reason, duration }), None, true);
             self.emit(outputs, true).await;
         }
         Ok(())

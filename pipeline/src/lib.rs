@@ -16,6 +16,7 @@ pub mod models;
 pub mod recogniser;
 pub mod redact;
 pub mod resample;
+pub mod score;
 pub mod settings;
 pub mod transcript;
 pub mod vad;

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use sotto_events::{AudioFormat, CallEvent, CallId, Clock, EventBody, Partial, RetentionClass, SafePoint, TenantId};
+use sotto_events::{
+    AudioFormat, CallEvent, CallId, Clock, EventBody, Measures, Partial, RetentionClass, SafePoint, TenantId,
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -34,12 +36,12 @@ pub struct OpenedCall {
     pub safe: Vec<SafePoint>,
     /// The format the call began with.
     pub format: AudioFormat,
-    /// Its last kept events, oldest first.
+    /// Its kept events, oldest first.
     pub history: Vec<CallEvent>,
 }
 
-/// How many of its last events a call that is taken up again gets to see.
-const HISTORY: u64 = 64;
+/// Events read at once.
+const PAGE: usize = 1_000;
 
 /// Opens calls for recording.
 pub struct Recorder {
@@ -116,10 +118,21 @@ impl Recorder {
     }
 
     async fn history(&self, (tenant, call): (&TenantId, &CallId), seq: u64, key: &Key) -> Result<Vec<CallEvent>> {
-        let after = seq.saturating_sub(HISTORY);
         let now = self.clock.now();
-        let rows = self.vault.events(tenant.clone(), call.clone(), after, HISTORY as usize, now).await?;
-        rows.iter().map(|row| open_event(key, tenant, call, row)).collect()
+        let mut history: Vec<CallEvent> = Vec::new();
+        // bounded by the longest call that is allowed
+        while history.last().map_or(0, |event| event.seq) < seq {
+            let after = history.last().map_or(0, |event| event.seq);
+            let rows = self.vault.events(tenant.clone(), call.clone(), after, PAGE, now).await?;
+            if rows.is_empty() {
+                // the rest has expired
+                break;
+            }
+            for row in &rows {
+                history.push(open_event(key, tenant, call, row)?);
+            }
+        }
+        Ok(history)
     }
 }
 
@@ -138,6 +151,7 @@ pub struct CallRecorder {
 #[derive(Debug, Clone, PartialEq)]
 pub enum LiveUpdate {
     Partial(Partial),
+    Measures(Measures),
     Event(CallEvent),
 }
 
@@ -167,6 +181,16 @@ impl CallRecorder {
         self.bus.append(Record { tenant, call, events: sealed, safe, ended, at: now }).await?;
         self.metrics.bus_append.observe(started.elapsed().as_secs_f64());
         live.into_iter().for_each(|live| self.bus.publish(live));
+        Ok(())
+    }
+
+    /// Shows how the conversation goes so far to whoever watches; it is kept nowhere.
+    ///
+    /// # Errors
+    /// When it cannot be sealed.
+    pub fn publish_measures(&self, measures: &Measures) -> Result<()> {
+        let sealed = self.seal("measures", 0, &serde_json::to_vec(measures)?)?;
+        self.bus.publish(self.live("measures", 0, &sealed));
         Ok(())
     }
 

@@ -140,3 +140,15 @@ fn help_and_completions_are_there() {
     assert!(done(sotto().args(["completions", "bash"])).out.contains("_sotto"));
     assert_eq!(done(sotto().arg("no-such-command")).code, 2);
 }
+
+#[test]
+fn mh13_a_recorded_conversation_is_measured() {
+    let done = done(sotto().args(["score", "--json", &audio("sample_call.flac")]));
+    let measures: Value = serde_json::from_str(&done.out).unwrap_or_else(|_| panic!("{}", done.err));
+    // `sample_call.json` gives the agent 21.6 s and the customer 17.0 s, pauses inside their turns included; once they overlap
+    let channel = |index: usize, name: &str| measures["channels"][index][name].as_f64().unwrap();
+    assert!((channel(0, "talk") - 21.6).abs() < 4.0 && (channel(1, "talk") - 17.0).abs() < 4.0, "{measures}");
+    assert!((0.45..0.6).contains(&channel(0, "talk_share")), "{measures}");
+    assert!((120.0..260.0).contains(&channel(0, "words_per_minute")), "{measures}");
+    assert!(measures["dead_air"] == 0.0 && measures["overlap"].as_f64().unwrap() < 1.0, "{measures}");
+}

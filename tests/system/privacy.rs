@@ -75,7 +75,7 @@ async fn mh6_what_has_expired_is_not_read_swept_or_not() {
     };
     eventually("expiry", || async { (finals().await == 0).then_some(()) }).await;
     let kinds: Vec<_> = kept(&server, &key, "call-1").await.iter().map(|event| event["type"].clone()).collect();
-    assert_eq!(kinds, [json!("started"), json!("ended")]);
+    assert_eq!(kinds, [json!("started"), json!("measured"), json!("ended")]);
 }
 
 #[tokio::test]
