@@ -1,5 +1,6 @@
 """Has made-up sayings spoken by a synthetic voice, recognised and redacted by Sotto, and counts what is left of them.
 
+    pip install --no-deps --require-hashes -r requirements.txt
     sotto-redaction-bench --count 80 --seed 5 --print | python measure.py --sotto target/release/sotto --seed 5
 
 Each saying becomes a recording with two sides: the question on the left, the answer on the right. `sotto transcribe` hears
@@ -113,23 +114,28 @@ def record_all(sayings: list[dict], seed: int, folder: Path) -> list[Path]:
 # recognition
 
 
-def transcribe(sotto: str, config: Path | None, files: list[Path]) -> dict[str, list[dict]]:
-    """The finals of every file, in the order of their time."""
-    finals = {str(file): [] for file in files}
+def transcribe(sotto: str, files: list[Path], *options: str) -> dict[str, list[dict]]:
+    """What was written down of every file, in the order of time."""
+    written = {str(file): [] for file in files}
     for start in range(0, len(files), BATCH):
         batch = [str(file) for file in files[start : start + BATCH]]
-        command = [sotto, *(["--config", str(config)] if config else []), "transcribe", "--json", *batch]
+        command = [sotto, "transcribe", "--json", *options, *batch]
         answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         for line in map(json.loads, answer.stdout.splitlines()):
             # one file alone is not named
-            finals[line.get("file", batch[0])].append(line)
-    for lines in finals.values():
+            written[line.get("file", batch[0])].append(line)
+    for lines in written.values():
         lines.sort(key=lambda line: line["start"])
-    return finals
+    return written
 
 
-def text(finals: list[dict], side: int) -> str:
-    return " | ".join(final["text"] for final in finals if final["channel"] == side)
+def text(lines: list[dict], side: int) -> str:
+    return " | ".join(line["text"] for line in lines if line["type"] == "final" and line["channel"] == side)
+
+
+def partials(lines: list[dict], side: int) -> list[str]:
+    found = [line for line in lines if line["type"] == "partial" and line["channel"] == side]
+    return [f"{line['stable']} {line['tail']}".strip() for line in found]
 
 
 # numbers and words
@@ -237,7 +243,19 @@ class Row:
     leaks: int = 0
     # one or two digits are left: no leak, but not nothing
     scraps: int = 0
+    # sayings of numbers with a partial that shows three digits of them
+    open_partials: int = 0
     markers: Counter = field(default_factory=Counter)
+
+
+def number(saying: dict) -> str:
+    return "".join(digits for words in saying["secrets"] for digits in runs(aloud(saying, " ".join(words))))
+
+
+def open_partials(saying: dict, texts: list[str]) -> list[str]:
+    if saying["kind"] not in NUMBERS:
+        return []
+    return [text for text in texts if any(common(number(saying), run) >= LEAK for run in runs(text))]
 
 
 def judge(saying: dict, heard: str, shown: str) -> tuple[bool, bool, list[str], list[str]]:
@@ -245,8 +263,7 @@ def judge(saying: dict, heard: str, shown: str) -> tuple[bool, bool, list[str], 
     kind = saying["kind"]
     left = runs(shown)
     if kind in NUMBERS:
-        secret = "".join(digits for words in saying["secrets"] for digits in runs(aloud(saying, " ".join(words))))
-        said = "".join(runs(heard))
+        secret, said = number(saying), "".join(runs(heard))
         some = common(secret, said) >= min(LEAK, len(secret))
         return some, said == secret, [run for run in left if len(run) >= LEAK], [run for run in left if len(run) < LEAK]
     if kind == "date_of_birth":
@@ -263,7 +280,10 @@ def judge(saying: dict, heard: str, shown: str) -> tuple[bool, bool, list[str], 
     return bool(found), found == whole, kept, []
 
 
-def count(sayings: list[dict], asked: list[str], heard: list[str], shown: list[str]) -> tuple[dict[str, Row], list[dict]]:
+def count(
+    sayings: list[dict], asked: list[str], heard: list[str], shown: list[str], thought: list[list[str]]
+) -> tuple[dict[str, Row], list[dict]]:
+    """Figures by kind, and the sayings of which something is left."""
     rows, wrong = {kind: Row() for kind in (*KINDS, "harmless")}, []
     for index, saying in enumerate(sayings):
         kind = saying["kind"] or "harmless"
@@ -281,12 +301,15 @@ def count(sayings: list[dict], asked: list[str], heard: list[str], shown: list[s
         else:
             left, scraps = markers, []
             row.leaks += bool(markers)
-        if left or scraps:
+        early = open_partials(saying, thought[index])
+        row.open_partials += bool(early)
+        if left or scraps or early:
             wrong.append({
                 "index": index,
                 "kind": kind,
                 "left": left,
                 "scraps": scraps,
+                "partials": early,
                 "asked": asked[index],
                 "said": " | ".join(saying["utterances"]),
                 "heard": heard[index],
@@ -296,16 +319,14 @@ def count(sayings: list[dict], asked: list[str], heard: list[str], shown: list[s
 
 
 def print_table(rows: dict[str, Row]) -> None:
-    print(f"{'kind':<14}{'said':>6}{'heard':>7}{'whole':>7}{'hidden':>8}{'leaks':>7}{'scraps':>8}  markers")
+    names = ("said", "heard", "heard_whole", "hidden", "leaks", "scraps", "open_partials")
+    print(f"{'kind':<14}" + "".join(f"{name:>15}" for name in names) + "  markers")
     for kind, row in rows.items():
         markers = ", ".join(f"{name} {times}" for name, times in row.markers.most_common())
         if kind == "harmless":
-            print(f"{kind:<14}{row.said:>6}   false alarms: {row.leaks}   {markers}")
+            print(f"{kind:<14}{row.said:>15}  false alarms: {row.leaks}  {markers}")
         else:
-            print(
-                f"{kind:<14}{row.said:>6}{row.heard:>7}{row.heard_whole:>7}{row.hidden:>8}{row.leaks:>7}"
-                f"{row.scraps:>8}  {markers}"
-            )
+            print(f"{kind:<14}" + "".join(f"{getattr(row, name):>15}" for name in names) + f"  {markers}")
 
 
 def machine() -> dict:
@@ -348,6 +369,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--audio", type=Path, default=Path("target/synthesised"), help="folder for the recordings")
     parser.add_argument("--out", type=Path, default=Path("bench-results"), help="folder for the JSON")
     parser.add_argument("--commit", default="unknown", help="the commit that is measured, for the record")
+    parser.add_argument("--partials", action="store_true", help="look at partials too; takes three times as long")
     parser.add_argument("--show", action="store_true", help="print every saying of which something is left")
     return parser.parse_args()
 
@@ -361,10 +383,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clear = Path(folder) / "clear.toml"
         clear.write_text("[pipeline.redaction]\n" + "".join(f"{kind} = false\n" for kind in KINDS))
-        plain, hidden = (transcribe(chosen.sotto, config, files) for config in (clear, None))
-    heard, shown = ([text(finals[str(file)], 1) for file in files] for finals in (plain, hidden))
+        plain = transcribe(chosen.sotto, files, "--config", str(clear))
+    hidden = transcribe(chosen.sotto, files, *["--partials"] * chosen.partials)
+    heard, shown = ([text(lines[str(file)], 1) for file in files] for lines in (plain, hidden))
     asked = [text(hidden[str(file)], 0) for file in files]
-    rows, wrong = count(sayings, asked, heard, shown)
+    thought = [partials(hidden[str(file)], 1) for file in files]
+    rows, wrong = count(sayings, asked, heard, shown, thought)
     print_table(rows)
     for case in wrong if chosen.show else ():
         print("\n" + "\n".join(f"{name:<9}{value}" for name, value in case.items()))

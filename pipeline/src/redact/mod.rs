@@ -112,7 +112,7 @@ impl Redactor {
     pub fn is_open(&self, made: &Final) -> bool {
         let words = Words::of(&made.text);
         let last = runs(&words).pop().filter(|run| run.words.end == words.len());
-        let hidden = self.spans(made.channel, made.start, &words);
+        let hidden = self.spans((made.channel, made.start), &words, false);
         last.is_some_and(|run| {
             !run.amount
                 && !hidden.iter().any(|(span, _)| span.end == run.words.end)
@@ -124,7 +124,7 @@ impl Redactor {
     pub fn redact(&mut self, made: Final, next: Option<&str>) -> Final {
         let mut spans = {
             let words = Words::of(&made.text);
-            let mut spans = self.spans(made.channel, made.start, &words);
+            let mut spans = self.spans((made.channel, made.start), &words, false);
             spans.extend(next.and_then(|next| joined(&words, next)).filter(|(_, kind)| self.settings.hides(*kind)));
             spans
         };
@@ -164,7 +164,7 @@ impl Redactor {
     pub fn partial(&self, channel: u8, start: MediaTime, stable: &str, tail: &str) -> (String, String) {
         let text = format!("{stable} {tail}");
         let words = Words::of(&text);
-        let mut spans = self.spans(channel, start, &words);
+        let mut spans = self.spans((channel, start), &words, true);
         // what a number is may change with every digit that follows
         let number = |kind: &Redaction| {
             matches!(kind, Redaction::Card | Redaction::NationalId | Redaction::Account | Redaction::Phone)
@@ -186,7 +186,7 @@ impl Redactor {
         (shown[..sure].join(" "), shown[sure..].join(" "))
     }
 
-    fn spans(&self, channel: u8, start: MediaTime, words: &Words<'_>) -> Vec<Span> {
+    fn spans(&self, (channel, start): (u8, MediaTime), words: &Words<'_>, unfinished: bool) -> Vec<Span> {
         let (runs, cues) = (runs(words), cues(words));
         let asked = self.asked_at(start);
         let mut spans: Vec<Span> = Vec::new();
@@ -204,7 +204,7 @@ impl Redactor {
         spans.extend(births.into_iter().map(|span| (span, Redaction::DateOfBirth)));
         spans.extend(email::emails(words).into_iter().map(|span| (span, Redaction::Email)));
         let named = asked == Some(Redaction::Name);
-        spans.extend(names::names(words, named).into_iter().map(|span| (span, Redaction::Name)));
+        spans.extend(names::names(words, named, unfinished).into_iter().map(|span| (span, Redaction::Name)));
         spans.retain(|(_, kind)| self.settings.hides(*kind));
         spans
     }

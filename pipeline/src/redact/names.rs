@@ -234,15 +234,18 @@ const COMPANY: [&str; 16] = [
 /// Most words of a name.
 const LONGEST: usize = 3;
 
-/// Stretches of words that are names. `expected`: somebody has asked for one.
-pub fn names(words: &Words<'_>, expected: bool) -> Vec<Range<usize>> {
+/// Stretches of words that are names. `expected`: somebody has asked for one. `unfinished`: more words may follow, and
+/// the last ones may still get a capital, so whatever stands there after a cue counts.
+pub fn names(words: &Words<'_>, expected: bool, unfinished: bool) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for at in 0..words.len() {
         if let Some(length) = longest(words, at, &GIVEN) {
             let from = skip(words, at + length);
             found.extend(name(words, from, true));
         } else if let Some(length) = longest(words, at, &PERHAPS) {
-            found.extend(name(words, skip(words, at + length), false));
+            let from = skip(words, at + length);
+            let last = unfinished.then(|| name(words, from, true)).flatten().filter(|span| span.end == words.len());
+            found.extend(last.or_else(|| name(words, from, false)));
         }
     }
     found.extend(spelled(words, expected));
