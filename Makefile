@@ -23,8 +23,9 @@ test: setup ## unit and whole-system tests
 lint: setup ## rustfmt, clippy with warnings as errors, cargo-deny, typos
 	@tools/lint
 
-bench: build ## cost, latency and accuracy as JSON: make bench [CORPUS=folder]
+bench: build ## cost, latency, accuracy and redaction as JSON: make bench [CORPUS=folder]
 	@source tools/env && target/release/sotto-bench $(if $(CORPUS),--corpus $(CORPUS)) --commit "$$(git describe --always --dirty)"
+	@source tools/env && target/release/sotto-redaction-bench $(if $(CORPUS),--corpus $(CORPUS)) --commit "$$(git describe --always --dirty)"
 
 clean: ## remove what was built here; the model cache stays
 	cargo clean

@@ -3,10 +3,11 @@
     pip install --no-deps --require-hashes -r requirements.txt
     sotto-redaction-bench --count 80 --seed 5 --print | python measure.py --sotto target/release/sotto --seed 5
 
-Each saying becomes a recording with two sides: the question on the left, the answer on the right. `sotto transcribe` hears
-it twice, with redaction and without; the second says what there was to hide. What counts as left is decided here, without
-the redactor's own reading of numbers. SOTTO_MODELS must name the models (`models/fetch` prints them). The voice is the
-same on both sides, its pace changes from saying to saying.
+Each saying becomes a recording with two sides: the question on the left, the answer on the right. `sotto transcribe`
+hears it twice, with redaction and without; the second says what there was to hide. What counts as left is decided here,
+without the redactor's own reading of numbers: three digits in a row that nobody hid, any word of a name or an address.
+SOTTO_MODELS must name the models (`models/fetch` prints them). The voice is the same on both sides, its pace changes
+from saying to saying. Sound and texts stay in the folder of the recordings.
 """
 
 import argparse
