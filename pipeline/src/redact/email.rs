@@ -21,8 +21,8 @@ pub fn emails(words: &Words<'_>) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for at in 0..words.len() {
         let word = words.at(at);
-        if word.contains('@') {
-            found.push(at..at + 1);
+        if word.contains('@') || misheard(word) {
+            found.push(announced(words, at)..at + 1);
         } else if word == "at"
             && let Some(end) = domain(words, at + 1)
         {
@@ -30,6 +30,20 @@ pub fn emails(words: &Words<'_>) -> Vec<Range<usize>> {
         }
     }
     found
+}
+
+/// An address in which "at" or a dot was taken for a sound of the name.
+fn misheard(word: &str) -> bool {
+    const HOSTS: [&str; 6] = ["gmail", "outlook", "hotmail", "yahoo", "icloud", "proton"];
+    let ending = word.rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending));
+    ending && (word.contains('_') || HOSTS.iter().any(|host| word.contains(host)))
+}
+
+/// Where an address begins whose last word is `at`: after "email is", however many words that are.
+fn announced(words: &Words<'_>, at: usize) -> usize {
+    let cue =
+        (at.saturating_sub(LOCAL)..at).any(|index| matches!(words.at(index), "email" | "e-mail" | "mail" | "address"));
+    if cue { local(words, at) } else { at }
 }
 
 /// "example dot co dot uk" or "example.com", perhaps in several words; gives its end.

@@ -26,7 +26,6 @@ use sotto_events::{Final, MediaTime, Redaction, Word};
 
 use self::{
     cues::{Subject, cues},
-    numbers::LONG,
     words::{Run, Words, runs},
 };
 
@@ -35,6 +34,8 @@ const ASKED: u64 = 30_000_000;
 /// How soon speech must go on to belong to the number before it, in microseconds.
 pub const HOLD: u64 = 2_500_000;
 const CHAIN: u64 = 6_000_000;
+/// Fewest digits, over two utterances, of a number that is read out in pieces.
+const JOINED: usize = 5;
 /// Digits at the end of a partial that are hidden until it is known what they become.
 const OPEN: usize = 1;
 
@@ -224,7 +225,7 @@ fn joined(words: &Words<'_>, next: &str) -> Option<Span> {
     let next = Words::of(next);
     let first: Run = runs(&next).into_iter().next().filter(|run| run.words.start <= 2 && !run.amount)?;
     let count = last.digits.len() + first.digits.len();
-    (count >= LONG).then(|| (last.words, numbers::by_length(count).unwrap_or(Redaction::Account)))
+    (count >= JOINED).then(|| (last.words, numbers::by_length(count).unwrap_or(Redaction::Account)))
 }
 
 /// Sorts spans and joins those that overlap; the kind that comes first in [`Redaction::ALL`] stays.

@@ -250,7 +250,9 @@ pub fn names(words: &Words<'_>, expected: bool, unfinished: bool) -> Vec<Range<u
     }
     found.extend(spelled(words, expected));
     if expected && found.is_empty() && words.len() <= 6 {
-        found.extend((0..words.len()).find_map(|at| name(words, at, false)));
+        let answer = (0..words.len()).find_map(|at| name(words, at, false));
+        let short = || (0..words.len()).filter(|_| words.len() <= 3).find_map(|at| name(words, at, true));
+        found.extend(answer.or_else(short));
     }
     found
 }
@@ -269,8 +271,16 @@ fn skip(words: &Words<'_>, mut at: usize) -> usize {
 
 fn name(words: &Words<'_>, from: usize, given: bool) -> Option<Range<usize>> {
     let mut end = from;
-    while end < words.len() && end < from + LONGEST && is_name(words, end, given) {
-        end += 1;
+    while end < words.len() && end < from + LONGEST {
+        // "James and Nyan": what a recogniser makes of a name it does not know
+        let joint = usize::from(end > from && words.at(end) == "and");
+        let lower = !given && end == from && words.at(end + 1).len() > 1 && is_name(words, end, true);
+        let known = is_name(words, end + joint, given && joint == 0);
+        // "way Smith": the first part may have lost its capital
+        if !known && !(lower && is_name(words, end + 1, false)) {
+            break;
+        }
+        end += joint + 1;
         // a full stop or a comma ends it
         if words.shown[end - 1].ends_with(['.', ',', '!', '?', ';']) && words.shown[end - 1].len() > 2 {
             break;
@@ -281,6 +291,9 @@ fn name(words: &Words<'_>, from: usize, given: bool) -> Option<Range<usize>> {
 }
 
 fn is_name(words: &Words<'_>, at: usize, given: bool) -> bool {
+    if at >= words.len() {
+        return false;
+    }
     let word = words.at(at);
     let letters = !word.is_empty() && word.chars().all(|c| c.is_alphabetic() || matches!(c, '\'' | '-' | '.'));
     let capital = words.shown[at].chars().find(|c| c.is_alphanumeric()).is_some_and(char::is_uppercase);

@@ -12,7 +12,7 @@ const BEFORE: usize = 9;
 const AFTER: usize = 6;
 
 /// Fewest digits that are redacted when nothing says what they are.
-pub const LONG: usize = 7;
+const LONG: usize = 7;
 
 /// What a number is, if it stands for somebody. `asked` is what the call expects to be answered now.
 pub fn kind(run: &Run, cues: &[Cue], asked: Option<Redaction>) -> Option<Redaction> {

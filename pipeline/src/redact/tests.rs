@@ -70,6 +70,8 @@ fn mr8_a_card_read_out_in_pieces_is_hidden_from_its_first_digit() {
         ("a", "Thank you."),
     ]);
     assert_eq!(kept[1..5], ["Sure. [card].", "[card]", "[card].", "[card]."]);
+    let kept = talk(&[("c", "Okay, 4935."), ("c", "A0438."), ("c", "I ate 805s.")]);
+    assert_eq!(kept, ["Okay, [account].", "[account].", "I ate [account]."]);
     // nobody said what it is
     let kept = talk(&[("c", "So it's 4111."), ("c", "1111."), ("c", "11."), ("c", "That's it.")]);
     assert_eq!(kept[0], "So it's [account].");
@@ -119,11 +121,16 @@ fn ci4_names_are_hidden_where_a_phrase_gives_them() {
         ("Thank you, Daniel. One moment.", "Thank you, [name]. One moment."),
         ("My last name is S-M-I-T-H.", "My last name is [name]."),
         ("Hello, Mr. Foster.", "Hello, Mr. [name]."),
+        ("This is way Smith.", "This is [name]."),
+        ("Am I speaking with James and Nyan?", "Am I speaking with [name]?"),
+        ("My name is Anna and I have a question.", "My name is [name] and I have a question."),
     ] {
         assert_eq!(alone(text), wanted);
     }
     let kept = talk(&[("a", "May I have your full name, please?"), ("c", "Sure. Daniel Foster.")]);
     assert_eq!(kept[1], "Sure. [name].");
+    let kept = talk(&[("a", "May I have your full name, please?"), ("c", "Sure, alga.")]);
+    assert_eq!(kept[1], "Sure, [name].");
 }
 
 #[test]
@@ -132,6 +139,8 @@ fn mr8_addresses_are_hidden_written_or_spoken() {
         ("Write to ann.lee@example.com today.", "Write to [email] today."),
         ("My email is ann dot lee at example dot com.", "My email is [email]."),
         ("It's ann lee 84 at gmail.com.", "It's [email]."),
+        ("My email is Sophia Garcia67@company.org", "My email is [email]"),
+        ("My email is alga_leatgmail.co.uk", "My email is [email]"),
         ("look at this dot", "look at this dot"),
     ] {
         assert_eq!(alone(text), wanted);

@@ -55,8 +55,8 @@ pub struct Run {
 }
 
 /// Words that may stand inside a number.
-const FILLERS: [&str; 12] =
-    ["uh", "um", "er", "erm", "and", "then", "dash", "hyphen", "space", "again", "slash", "minus"];
+const FILLERS: [&str; 14] =
+    ["uh", "um", "er", "erm", "a", "i", "and", "then", "dash", "hyphen", "space", "again", "slash", "minus"];
 /// Words after a number that make it an amount.
 const UNITS: [&str; 37] = [
     "dollars", "dollar", "euros", "euro", "pounds", "pound", "cents", "cent", "percent", "%", "o'clock", "am", "pm",
@@ -155,11 +155,15 @@ fn single(word: &str) -> Option<u64> {
     }
 }
 
-/// Digits with the separators that people and recognisers write; not money, shares or ordinals.
+/// Digits with the separators that people and recognisers write, and with what a recogniser makes of a sound beside
+/// them: "A0438", "47:411/2368". Not money, shares, ordinals or times of day.
 fn written(word: &str) -> Option<String> {
     let digits: String = word.chars().filter(char::is_ascii_digit).collect();
-    let rest = word.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.' | ',' | '/' | '(' | ')' | '+' | '#'));
-    (rest && !digits.is_empty()).then_some(digits)
+    let plain = word.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.' | ',' | '/' | '(' | ')' | '+' | '#'));
+    let money = word.starts_with(['$', '£', '€']) || word.ends_with('%');
+    let time = digits.len() < 5 && word.split_once(':').is_some_and(|(hour, rest)| hour.len() <= 2 && rest.len() >= 2);
+    let smeared = digits.len() >= 3 && !money && !time;
+    ((plain && !digits.is_empty()) || smeared).then_some(digits)
 }
 
 #[cfg(test)]
@@ -180,6 +184,9 @@ mod tests {
         assert_eq!(digits("forty one eleven uh twenty-two"), one("411122"));
         assert_eq!(digits("(555) 010-9999"), one("5550109999"));
         assert_eq!(digits("nineteen eighty four"), one("1984"));
+        assert_eq!(digits("A0438"), one("0438"));
+        assert_eq!(digits("It's 47:411/2368."), one("474112368"));
+        assert_eq!(digits("at 10:30 on the 21st"), vec![]);
     }
 
     #[test]
