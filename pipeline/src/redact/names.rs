@@ -277,7 +277,8 @@ fn name(words: &Words<'_>, from: usize, given: bool) -> Option<Range<usize>> {
         let lower = !given && end == from && words.at(end + 1).len() > 1 && is_name(words, end, true);
         let known = is_name(words, end + joint, given && joint == 0);
         // "way Smith": the first part may have lost its capital
-        if !known && !(lower && is_name(words, end + 1, false)) {
+        let lost_capital = || lower && is_name(words, end + 1, false);
+        if !known && !lost_capital() {
             break;
         }
         end += joint + 1;
