@@ -68,7 +68,6 @@ pub struct Resume {
 /// Something decided that waits for its text or its turn.
 #[derive(Debug)]
 struct Pending {
-    channel: u8,
     event: Option<EventBody>,
     safe: Option<SafePoint>,
     /// Where the utterance lies whose final is being made.
@@ -399,7 +398,7 @@ impl CallTask {
     fn add(&mut self, at: (MediaTime, u8), event: Option<EventBody>, safe: Option<SafePoint>, ready: bool) -> Key {
         let key = (at.0, at.1, self.next_item);
         self.next_item += 1;
-        self.pending.insert(key, Pending { channel: at.1, event, safe, span: None, ready });
+        self.pending.insert(key, Pending { event, safe, span: None, ready });
         key
     }
 
@@ -461,14 +460,14 @@ impl CallTask {
             return Some(None);
         }
         let soon = MediaTime::from_micros(made.end.micros() + redact::HOLD);
-        let later = self.pending.range((Bound::Excluded(key), Bound::Unbounded));
+        let mut later = self.pending.range((Bound::Excluded(key), Bound::Unbounded));
         // an utterance that came to no words is passed over
-        let follows = |pending: &&Pending| {
-            pending.channel == key.1
+        let follows = |(other, pending): &(&Key, &Pending)| {
+            other.1 == key.1
                 && pending.span.is_some_and(|(start, _)| start <= soon)
                 && !(pending.ready && pending.event.is_none())
         };
-        let next = later.map(|(_, pending)| pending).find(follows);
+        let next = later.find(follows).map(|(_, pending)| pending);
         match next {
             Some(pending) if !pending.ready => None,
             Some(Pending { event: Some(EventBody::Final(next)), .. }) => Some(Some(next.text.clone())),

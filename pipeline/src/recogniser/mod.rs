@@ -31,8 +31,6 @@ pub struct Hypothesis {
     pub confidence: f32,
     /// True when the guard against repetition or the length limit ended it.
     pub cut_short: bool,
-    /// Passes through the decoder that its batch took.
-    pub passes: u32,
 }
 
 /// Whoever waits for a batch.

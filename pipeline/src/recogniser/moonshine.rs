@@ -162,9 +162,9 @@ impl Row {
     }
 
     /// What a finished row came to. Its tokens are taken out.
-    fn hypothesis(&mut self, exact: bool, passes: u32) -> Hypothesis {
+    fn hypothesis(&mut self, exact: bool) -> Hypothesis {
         let confidence = if exact { (self.log_probability / self.judged.max(1) as f32).exp() } else { 0.0 };
-        Hypothesis { tokens: std::mem::take(&mut self.tokens), confidence, cut_short: self.cut_short, passes }
+        Hypothesis { tokens: std::mem::take(&mut self.tokens), confidence, cut_short: self.cut_short }
     }
 
     /// Takes in one row of logits for each place from the last given one on; says how many fed tokens stay.
@@ -353,14 +353,12 @@ impl Moonshine {
     }
 
     fn decode(&mut self, mut cohort: Cohort, batch: &mut dyn Batch) -> Result<(), ModelError> {
-        let mut passes = 0;
         while !cohort.is_done() {
             self.pass(&mut cohort)?;
-            passes += 1;
             let exact = cohort.exact;
             for row in cohort.rows.iter_mut().filter(|row| row.done && !row.told) {
                 row.told = true;
-                batch.done(row.job, row.hypothesis(exact, passes));
+                batch.done(row.job, row.hypothesis(exact));
             }
             cohort.compact();
             batch.between();
