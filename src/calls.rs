@@ -393,9 +393,9 @@ impl Actor {
                     self.registry.parts.metrics.partials_dropped.inc();
                 }
             }
-            CallOutput::Measures(measures) => {
-                if let Err(error) = self.recorder.publish_measures(&measures) {
-                    tracing::error!(%error, "measures could not be sealed");
+            CallOutput::Scores(scores) => {
+                if let Err(error) = self.recorder.publish_scores(&scores) {
+                    tracing::error!(%error, "scores could not be sealed");
                     return Err("storage");
                 }
             }

@@ -113,7 +113,7 @@ pub fn transcribe(
 fn lines(output: &CallOutput, path: &Path, options: &Transcribe, several: bool) -> Vec<String> {
     match output {
         CallOutput::Partial(partial) if options.partials => vec![partial_line(partial, path, options, several)],
-        CallOutput::Partial(_) | CallOutput::Measures(_) => Vec::new(),
+        CallOutput::Partial(_) | CallOutput::Scores(_) => Vec::new(),
         CallOutput::Record { events, .. } => events
             .iter()
             .filter_map(|event| match &event.body {

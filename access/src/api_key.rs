@@ -1,23 +1,22 @@
 //! API keys: scoped by tenant and purpose, shown once, stored hashed, revocable. Short-lived tokens for browsers are
 //! keys that expire, and the only ones that may come in a query parameter.
-//!
-//! A secret is 256 random bits, so a plain SHA-256 is a sound way to store it: there is nothing to guess.
 
 use std::{
     fmt,
     path::Path,
     str::FromStr,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use sotto_events::{TenantId, Timestamp};
-use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+
+use crate::{
+    AccessError,
+    database::{open, parsed},
+    secret::{self, Secret},
+};
 
 /// How long a browser's token lives.
 pub const TOKEN_LIFE_SECONDS: u64 = 300;
@@ -27,7 +26,7 @@ const LONGEST_NAME: usize = 100;
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS api_keys (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, purposes TEXT NOT NULL, hash BLOB NOT NULL,
-    created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER, token INTEGER NOT NULL
+    created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER, token INTEGER NOT NULL, agent TEXT
 ) WITHOUT ROWID;
 ";
 
@@ -41,10 +40,12 @@ pub enum Purpose {
     Read,
     /// Erase calls.
     Erase,
+    /// Show one agent the own call.
+    Overlay,
 }
 
 impl Purpose {
-    const ALL: [Self; 3] = [Self::Ingest, Self::Read, Self::Erase];
+    const ALL: [Self; 4] = [Self::Ingest, Self::Read, Self::Erase, Self::Overlay];
 
     /// The name in configuration, rows and the API.
     pub const fn name(self) -> &'static str {
@@ -52,6 +53,7 @@ impl Purpose {
             Self::Ingest => "ingest",
             Self::Read => "read",
             Self::Erase => "erase",
+            Self::Overlay => "overlay",
         }
     }
 }
@@ -60,7 +62,7 @@ impl FromStr for Purpose {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|purpose| purpose.name() == text);
-        found.ok_or_else(|| format!("unknown purpose {text:?}; use ingest, read or erase"))
+        found.ok_or_else(|| format!("unknown purpose {text:?}; use ingest, read, erase or overlay"))
     }
 }
 
@@ -94,14 +96,16 @@ impl FromStr for Purposes {
     }
 }
 
-/// Who asks, once a key has been checked.
+/// Whoever holds a key that has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
+pub struct KeyHolder {
     pub tenant: TenantId,
     pub key: String,
     pub purposes: Purposes,
     /// A short-lived token, not a key.
     pub token: bool,
+    /// A token may be bound to one agent.
+    pub agent: Option<String>,
 }
 
 /// A key as listed: nothing secret.
@@ -116,16 +120,6 @@ pub struct KeyInfo {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// The secret of a new key, shown once.
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// The text to hand over.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
 /// Why a key is not accepted. Says no more than this, so that nothing can be learnt by trying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
@@ -135,21 +129,6 @@ pub enum Denied {
     Unknown,
     #[error("the API key is not allowed to do this")]
     Purpose,
-}
-
-/// Why keys cannot be managed.
-#[derive(Debug, thiserror::Error)]
-pub enum AccessError {
-    #[error("key database {0}")]
-    Open(String),
-    #[error("key database: {0}")]
-    Database(#[from] rusqlite::Error),
-    #[error("the system gives no random numbers: {0}")]
-    Random(String),
-    #[error("a key name may have at most {LONGEST_NAME} bytes")]
-    Name,
-    #[error("no key has the id {0}; list them with `sotto keys list`")]
-    NoSuchKey(String),
 }
 
 /// The store of keys. Opened by the server and, at the same time, by the command line.
@@ -163,17 +142,16 @@ impl ApiKeys {
     /// # Errors
     /// When it is not a sound database.
     pub fn open(file: &Path) -> Result<Self, AccessError> {
-        let connect = || -> Result<Connection, rusqlite::Error> {
-            let connection = Connection::open(file)?;
-            connection.busy_timeout(Duration::from_secs(5))?;
-            connection.pragma_update(None, "journal_mode", "wal")?;
-            connection.pragma_update(None, "secure_delete", "on")?;
-            connection.execute_batch(SCHEMA)?;
-            Ok(connection)
-        };
-        let connection = connect().map_err(|error| {
-            AccessError::Open(format!("{} cannot be opened ({error}); restore it from a backup", file.display()))
-        })?;
+        let connection = open(file, SCHEMA)?;
+        let bound: bool = connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM pragma_table_info('api_keys') WHERE name = 'agent')",
+            [],
+            |row| row.get(0),
+        )?;
+        if !bound {
+            // made before tokens could be bound to an agent
+            connection.execute_batch("ALTER TABLE api_keys ADD COLUMN agent TEXT")?;
+        }
         Ok(Self { connection: Mutex::new(connection) })
     }
 
@@ -196,7 +174,7 @@ impl ApiKeys {
         self.insert(tenant, name, purposes, now, None)
     }
 
-    /// Makes a token that lives [`TOKEN_LIFE_SECONDS`].
+    /// Makes a token that lives [`TOKEN_LIFE_SECONDS`], bound to one agent when that is given.
     ///
     /// # Errors
     /// When it cannot be stored.
@@ -204,11 +182,12 @@ impl ApiKeys {
         &self,
         tenant: &TenantId,
         purposes: &Purposes,
+        agent: Option<&str>,
         now: Timestamp,
     ) -> Result<(KeyInfo, Secret), AccessError> {
         // tokens are many and short: those that are over make room
         self.lock().execute("DELETE FROM api_keys WHERE token = 1 AND expires_at <= ?1", [now.0])?;
-        self.insert(tenant, "browser token", purposes, now, Some(now.plus_seconds(TOKEN_LIFE_SECONDS)))
+        self.insert(tenant, "browser token", purposes, now, Some((now.plus_seconds(TOKEN_LIFE_SECONDS), agent)))
     }
 
     fn insert(
@@ -217,27 +196,25 @@ impl ApiKeys {
         name: &str,
         purposes: &Purposes,
         now: Timestamp,
-        expires_at: Option<Timestamp>,
+        token: Option<(Timestamp, Option<&str>)>,
     ) -> Result<(KeyInfo, Secret), AccessError> {
         if name.len() > LONGEST_NAME {
-            return Err(AccessError::Name);
+            return Err(AccessError::Line("key name"));
         }
-        let mut random = Zeroizing::new([0_u8; 41]);
-        getrandom::fill(random.as_mut_slice()).map_err(|error| AccessError::Random(error.to_string()))?;
-        let id: String = random[..9].iter().map(|byte| format!("{byte:02x}")).collect();
-        let prefix = if expires_at.is_some() { "st" } else { "sk" };
-        let secret = Zeroizing::new(format!("{prefix}_{id}_{}", URL_SAFE_NO_PAD.encode(&random[9..])));
+        let (id, secret) = Secret::new(if token.is_some() { "st" } else { "sk" })?;
+        let (expires_at, agent) = token.unzip();
         self.lock().execute(
-            "INSERT INTO api_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8)",
+            "INSERT INTO api_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8, ?9)",
             params![
                 id,
                 tenant.as_str(),
                 name,
                 purposes.to_string(),
-                hash(&secret).as_slice(),
+                secret.hash(),
                 now.0,
                 expires_at.map(|at| at.0),
-                expires_at.is_some()
+                expires_at.is_some(),
+                agent.flatten()
             ],
         )?;
         let info = KeyInfo {
@@ -249,7 +226,7 @@ impl ApiKeys {
             expires_at,
             revoked_at: None,
         };
-        Ok((info, Secret(secret)))
+        Ok((info, secret))
     }
 
     /// Every key, newest first; tokens are left out.
@@ -291,37 +268,28 @@ impl ApiKeys {
     ///
     /// # Errors
     /// [`Denied`], saying as little as possible. A store that cannot be read denies.
-    pub fn authenticate(&self, secret: &str, purpose: Purpose, now: Timestamp) -> Result<Principal, Denied> {
-        let id = secret.split('_').nth(1).ok_or(Denied::Unknown)?;
-        let (principal, stored) = self.lookup(id, now).ok().flatten().ok_or(Denied::Unknown)?;
-        if !bool::from(hash(secret).as_slice().ct_eq(&stored)) {
+    pub fn authenticate(&self, secret: &str, purpose: Purpose, now: Timestamp) -> Result<KeyHolder, Denied> {
+        let id = secret::id(secret).ok_or(Denied::Unknown)?;
+        let (holder, stored) = self.lookup(id, now).ok().flatten().ok_or(Denied::Unknown)?;
+        if !secret::matches(secret, &stored) {
             return Err(Denied::Unknown);
         }
-        if principal.purposes.allow(purpose) { Ok(principal) } else { Err(Denied::Purpose) }
+        if holder.purposes.allow(purpose) { Ok(holder) } else { Err(Denied::Purpose) }
     }
 
-    fn lookup(&self, id: &str, now: Timestamp) -> Result<Option<(Principal, Vec<u8>)>, rusqlite::Error> {
+    fn lookup(&self, id: &str, now: Timestamp) -> Result<Option<(KeyHolder, Vec<u8>)>, rusqlite::Error> {
         self.lock()
             .prepare_cached(
-                "SELECT tenant, purposes, token, hash FROM api_keys
+                "SELECT tenant, purposes, token, hash, agent FROM api_keys
                  WHERE id = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)",
             )?
             .query_row(params![id, now.0], |row| {
                 let (tenant, purposes) = (parsed(row, 0)?, parsed(row, 1)?);
-                Ok((Principal { tenant, key: id.to_owned(), purposes, token: row.get(2)? }, row.get(3)?))
+                let holder = KeyHolder { tenant, key: id.to_owned(), purposes, token: row.get(2)?, agent: row.get(4)? };
+                Ok((holder, row.get(3)?))
             })
             .optional()
     }
-}
-
-fn parsed<T: FromStr>(row: &Row<'_>, index: usize) -> rusqlite::Result<T> {
-    row.get::<_, String>(index)?.parse().map_err(|_| {
-        rusqlite::Error::InvalidColumnType(index, "not what was stored".to_owned(), rusqlite::types::Type::Text)
-    })
-}
-
-fn hash(secret: &str) -> Vec<u8> {
-    Sha256::digest(secret.as_bytes()).to_vec()
 }
 
 #[cfg(test)]
@@ -369,7 +337,7 @@ mod tests {
     #[test]
     fn a_token_dies_by_itself() {
         let (_folder, keys) = store();
-        let (_, secret) = keys.create_token(&tenant(), &"read".parse().unwrap(), Timestamp(0)).unwrap();
+        let (_, secret) = keys.create_token(&tenant(), &"read".parse().unwrap(), None, Timestamp(0)).unwrap();
         let end = Timestamp(0).plus_seconds(TOKEN_LIFE_SECONDS);
         assert!(keys.authenticate(secret.reveal(), Purpose::Read, Timestamp(end.0 - 1)).unwrap().token);
         assert_eq!(keys.authenticate(secret.reveal(), Purpose::Read, end), Err(Denied::Unknown));

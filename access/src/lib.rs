@@ -1,6 +1,34 @@
-//! Who may: tenants, API keys and short-lived tokens. Deny by default.
+//! Who may: tenants, people with roles and teams, API keys and short-lived tokens. Deny by default.
 
 mod api_key;
+mod database;
+mod policy;
+mod secret;
 pub mod tls;
+mod user;
 
-pub use api_key::{AccessError, ApiKeys, Denied, KeyInfo, Principal, Purpose, Purposes, Secret, TOKEN_LIFE_SECONDS};
+pub use api_key::{ApiKeys, Denied, KeyHolder, KeyInfo, Purpose, Purposes, TOKEN_LIFE_SECONDS};
+pub use policy::{Action, Owners, Principal, Scope, scope};
+pub use secret::Secret;
+pub use user::{LoginError, Role, SESSION_SECONDS, Session, User, Users};
+
+/// Why keys or people cannot be managed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    #[error("the database {0}")]
+    Open(String),
+    #[error("the database of keys and people: {0}")]
+    Database(#[from] rusqlite::Error),
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
+    #[error("a {0} must be a line of 1 to 100 bytes")]
+    Line(&'static str),
+    #[error("no key has the id {0}; list them with `sotto keys list`")]
+    NoSuchKey(String),
+    #[error("nobody has the login {0}; list them with `sotto users list`")]
+    NoSuchUser(String),
+    #[error("the login {0} is taken")]
+    Taken(String),
+    #[error("a password must have 12 to 100 characters")]
+    Password,
+}

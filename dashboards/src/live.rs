@@ -77,8 +77,8 @@ impl Follow {
                     Some(LiveUpdate::Partial(partial)) => {
                         return Event::default().event("partial").json_data(partial).ok();
                     }
-                    Some(LiveUpdate::Measures(measures)) => {
-                        return Event::default().event("measures").json_data(measures).ok();
+                    Some(LiveUpdate::Scores(scores)) => {
+                        return Event::default().event("scores").json_data(scores).ok();
                     }
                     Some(LiveUpdate::Event(event)) if event.seq == self.seq + 1 => return self.tell(&event),
                     // seen already, or something was missed that the rows have

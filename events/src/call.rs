@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AudioFormat, Final, Measures, MediaTime};
+use crate::{AudioFormat, Final, Measures, MediaTime, Moment, Scorecard, Scores};
 
 /// How long something is kept, by what it holds. Each tenant sets the lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,6 +52,9 @@ pub struct StartedCall {
     pub format: AudioFormat,
     /// Where the call came from: `native`, `twilio`, ...
     pub dialect: String,
+    /// What it is judged by, to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scorecard: Option<Box<Scorecard>>,
 }
 
 /// The content of one kept event.
@@ -66,8 +69,12 @@ pub enum EventBody {
         start: MediaTime,
         end: MediaTime,
     },
+    /// A phrase of the scorecard was said; follows the final it is in.
+    Moment(Moment),
     /// How the conversation went, said just before its end.
     Measured(Measures),
+    /// How the call did, said just before its end.
+    Scored(Scores),
     Ended {
         reason: EndReason,
         /// Length of the audio that was heard.
@@ -82,7 +89,9 @@ impl EventBody {
             Self::Started(_) => "started",
             Self::Final(_) => "final",
             Self::Gap { .. } => "gap",
+            Self::Moment(_) => "moment",
             Self::Measured(_) => "measured",
+            Self::Scored(_) => "scored",
             Self::Ended { .. } => "ended",
         }
     }
@@ -91,7 +100,12 @@ impl EventBody {
     pub const fn class(&self) -> RetentionClass {
         match self {
             Self::Final(_) => RetentionClass::Transcript,
-            Self::Started(_) | Self::Gap { .. } | Self::Measured(_) | Self::Ended { .. } => RetentionClass::Score,
+            Self::Started(_)
+            | Self::Gap { .. }
+            | Self::Moment(_)
+            | Self::Measured(_)
+            | Self::Scored(_)
+            | Self::Ended { .. } => RetentionClass::Score,
         }
     }
 }

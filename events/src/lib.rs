@@ -9,6 +9,8 @@ mod input;
 mod measures;
 mod media;
 mod redaction;
+mod scorecard;
+mod scores;
 mod utterance;
 
 pub use audio::{
@@ -21,4 +23,11 @@ pub use input::{Audio, CallInput, Finish};
 pub use measures::{ChannelMeasures, Evidence, Measures, Stretch};
 pub use media::MediaTime;
 pub use redaction::Redaction;
+pub use scorecard::{
+    Criterion, LONGEST_PHRASE, Measure, MomentRule, PaceLimits, Scorecard, ScorecardError, Speaker, Step,
+};
+pub use scores::{
+    CriterionScore, Level, LiveScores, Moment, MomentCount, Pace, Prompt, ScorecardName, Scores, Sentiment, StepScore,
+    StepState, Trend,
+};
 pub use utterance::{Final, Partial, Word};

@@ -15,8 +15,8 @@ use std::{
 };
 
 use sotto_events::{
-    Audio, AudioFormat, CallEvent, CallInput, EventBody, Final, Finish, Measures, MediaTime, Partial, Redaction,
-    SafePoint,
+    Audio, AudioFormat, CallEvent, CallInput, EventBody, Final, Finish, Level, LiveScores, MediaTime, Partial,
+    Redaction, SafePoint, Scorecard,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -25,7 +25,7 @@ use crate::{
     channel::{Channel, Outcome, Speaking, Utterance},
     engine::{Engine, EngineError, Heard, Purpose, Request},
     redact::{self, Redactor},
-    score::Conversation,
+    score::Scoring,
     settings::PipelineSettings,
     transcript::{COMMIT_GRID, Rolling, commit_name, words},
     vad::VadLane,
@@ -44,8 +44,8 @@ const STRETCHED: f64 = 0.6;
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallOutput {
     Partial(Partial),
-    /// How the conversation goes so far; told when a final has changed it.
-    Measures(Measures),
+    /// How the call goes so far; told when a final has changed it.
+    Scores(Box<LiveScores>),
     /// Events to be made durable, in order, with where each channel can be taken up again after them. May hold no
     /// event: then only the safe points have moved.
     Record {
@@ -63,6 +63,8 @@ pub struct Resume {
     pub safe: Vec<SafePoint>,
     /// The kept events up to `seq`, oldest first: what was asked for shapes what is redacted, and scores go on.
     pub history: Vec<CallEvent>,
+    /// What a new call is judged by; one that goes on keeps what it began with.
+    pub scorecard: Option<Arc<Scorecard>>,
 }
 
 /// Something decided that waits for its text or its turn.
@@ -115,7 +117,7 @@ pub struct CallTask {
     model: Arc<str>,
     in_step: bool,
     redactor: Redactor,
-    conversation: Conversation,
+    scoring: Scoring,
 }
 
 impl CallTask {
@@ -140,11 +142,15 @@ impl CallTask {
             .collect::<Result<Vec<_>, _>>()?;
         // without partials nothing is committed, and a final may come out otherwise
         let mut redactor = Redactor::new(settings.redaction.clone());
-        let mut conversation = Conversation::default();
+        let begun = resume.history.iter().find_map(|event| match &event.body {
+            EventBody::Started(started) => Some(started.scorecard.as_deref().cloned().map(Arc::new)),
+            _ => None,
+        });
+        let mut scoring = Scoring::new(&format.channels, begun.unwrap_or(resume.scorecard));
         for event in &resume.history {
             if let EventBody::Final(made) = &event.body {
                 redactor.follow(made);
-                conversation.add(made);
+                scoring.add(made);
             }
         }
         let grid = if settings.partials.enabled { commit_name() } else { "whole".to_owned() };
@@ -152,7 +158,7 @@ impl CallTask {
         Ok(Self {
             model,
             redactor,
-            conversation,
+            scoring,
             in_step: false,
             engine,
             settings,
@@ -416,19 +422,23 @@ impl CallTask {
                 self.safe[usize::from(key.1)] = safe;
                 moved = true;
             }
-            if let Some(body) = pending.event {
-                let body = match body {
-                    EventBody::Final(made) => {
-                        let made = self.redact(made, next.as_deref());
-                        self.conversation.add(&made);
-                        spoken = true;
-                        EventBody::Final(made)
+            match pending.event {
+                None => {}
+                Some(EventBody::Final(made)) => {
+                    let made = self.redact(made, next.as_deref());
+                    let moments = self.scoring.add(&made);
+                    spoken = true;
+                    events.push(self.number(EventBody::Final(made)));
+                    for moment in moments {
+                        self.engine
+                            .metrics()
+                            .moments
+                            .with_label_values(&[moment.level.map_or("none", Level::name)])
+                            .inc();
+                        events.push(self.number(EventBody::Moment(moment)));
                     }
-                    body => body,
-                };
-                self.seq += 1;
-                self.engine.metrics().events.with_label_values(&[body.kind()]).inc();
-                events.push(CallEvent { seq: self.seq, body });
+                }
+                Some(body) => events.push(self.number(body)),
             }
         }
         if moved || !events.is_empty() {
@@ -436,9 +446,20 @@ impl CallTask {
             drop(outputs.send(record).await);
         }
         if spoken {
-            let measures = CallOutput::Measures(self.conversation.measures(self.slots.len()));
-            drop(outputs.send(measures).await);
+            let scores = self.scoring.live(MediaTime::of_sample(self.heard(), self.rate));
+            drop(outputs.send(CallOutput::Scores(Box::new(scores))).await);
         }
+    }
+
+    /// Samples heard of the channel that is furthest.
+    fn heard(&self) -> u64 {
+        self.slots.iter().map(|slot| slot.channel.end()).max().unwrap_or(0)
+    }
+
+    fn number(&mut self, body: EventBody) -> CallEvent {
+        self.seq += 1;
+        self.engine.metrics().events.with_label_values(&[body.kind()]).inc();
+        CallEvent { seq: self.seq, body }
     }
 
     fn redact(&mut self, made: Final, next: Option<&str>) -> Final {
@@ -505,16 +526,15 @@ impl CallTask {
             self.emit(outputs, false).await;
         }
         if let Finish::End(reason) = finish {
-            let duration = self.slots.iter().map(|slot| slot.channel.end()).max().unwrap_or(0);
-            let duration = MediaTime::of_sample(duration, self.rate);
+            let duration = MediaTime::of_sample(self.heard(), self.rate);
             self.emit(outputs, true).await;
             // nothing of the call is left to be heard
             for (safe, slot) in self.safe.iter_mut().zip(&self.slots) {
                 safe.position = slot.channel.end();
             }
             let last = (MediaTime::from_micros(u64::MAX), u8::MAX);
-            let measures = self.conversation.measures(self.slots.len());
-            self.add(last, Some(EventBody::Measured(measures)), None, true);
+            self.add(last, Some(EventBody::Measured(self.scoring.measures())), None, true);
+            self.add(last, Some(EventBody::Scored(self.scoring.scores(duration, true))), None, true);
             self.add(last, Some(EventBody::Ended { reason, duration }), None, true);
             self.emit(outputs, true).await;
         }

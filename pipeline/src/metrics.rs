@@ -24,6 +24,8 @@ pub struct PipelineMetrics {
     pub events: IntCounterVec,
     /// By kind of what was hidden.
     pub redactions: IntCounterVec,
+    /// By level, `none` for moments that raise no alert.
+    pub moments: IntCounterVec,
     pub partial_latency: Histogram,
     pub final_latency: Histogram,
     pub real_time_factor: Histogram,
@@ -79,6 +81,10 @@ impl PipelineMetrics {
             speech_seconds: Counter::new("sotto_speech_seconds_total", "Audio that went into utterances.")?,
             utterances: IntCounter::new("sotto_utterances_total", "Utterances ended.")?,
             events: IntCounterVec::new(Opts::new("sotto_call_events_total", "Events made."), &["kind"])?,
+            moments: IntCounterVec::new(
+                Opts::new("sotto_moments_total", "Phrases of scorecards that were said."),
+                &["level"],
+            )?,
             redactions: IntCounterVec::new(
                 Opts::new("sotto_redactions_total", "Pieces of personal data hidden in finals."),
                 &["kind"],
@@ -120,6 +126,7 @@ impl PipelineMetrics {
         registry.register(Box::new(self.utterances.clone()))?;
         registry.register(Box::new(self.events.clone()))?;
         registry.register(Box::new(self.redactions.clone()))?;
+        registry.register(Box::new(self.moments.clone()))?;
         registry.register(Box::new(self.partial_latency.clone()))?;
         registry.register(Box::new(self.final_latency.clone()))?;
         registry.register(Box::new(self.real_time_factor.clone()))

@@ -142,7 +142,7 @@ impl Reader {
         let plain = open(key, place, &live.sealed)?;
         Ok(match live.kind.as_str() {
             "partial" => LiveUpdate::Partial(serde_json::from_slice(&plain)?),
-            "measures" => LiveUpdate::Measures(serde_json::from_slice(&plain)?),
+            "scores" => LiveUpdate::Scores(serde_json::from_slice(&plain)?),
             _ => LiveUpdate::Event(serde_json::from_slice(&plain)?),
         })
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use sotto_events::{
-    AudioFormat, CallEvent, CallId, Clock, EventBody, Measures, Partial, RetentionClass, SafePoint, TenantId,
+    AudioFormat, CallEvent, CallId, Clock, EventBody, LiveScores, Partial, RetentionClass, SafePoint, TenantId,
 };
 use zeroize::Zeroizing;
 
@@ -151,7 +151,7 @@ pub struct CallRecorder {
 #[derive(Debug, Clone, PartialEq)]
 pub enum LiveUpdate {
     Partial(Partial),
-    Measures(Measures),
+    Scores(Box<LiveScores>),
     Event(CallEvent),
 }
 
@@ -184,13 +184,13 @@ impl CallRecorder {
         Ok(())
     }
 
-    /// Shows how the conversation goes so far to whoever watches; it is kept nowhere.
+    /// Shows how the call goes so far to whoever watches; it is kept nowhere.
     ///
     /// # Errors
     /// When it cannot be sealed.
-    pub fn publish_measures(&self, measures: &Measures) -> Result<()> {
-        let sealed = self.seal("measures", 0, &serde_json::to_vec(measures)?)?;
-        self.bus.publish(self.live("measures", 0, &sealed));
+    pub fn publish_scores(&self, scores: &LiveScores) -> Result<()> {
+        let sealed = self.seal("scores", 0, &serde_json::to_vec(scores)?)?;
+        self.bus.publish(self.live("scores", 0, &sealed));
         Ok(())
     }
 

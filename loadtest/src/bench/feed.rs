@@ -59,7 +59,7 @@ pub async fn play(
         let at = began.elapsed();
         match output {
             CallOutput::Partial(partial) => heard.push(Heard { at, what: Utterance::Partial(partial) }),
-            CallOutput::Measures(_) => {}
+            CallOutput::Scores(_) => {}
             CallOutput::Record { events, .. } => {
                 heard.extend(events.into_iter().filter_map(|event| match event.body {
                     EventBody::Final(made) => Some(Heard { at, what: Utterance::Final(made) }),

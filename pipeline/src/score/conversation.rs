@@ -3,7 +3,9 @@
 //! Speech is what lies between the first and the last word of a final. Times of words are estimates (see
 //! `docs/transcripts.md`), so measures are as exact as the borders of utterances, within a tenth of a second as a rule.
 
-use sotto_events::{ChannelMeasures, Evidence, Final, Measures, MediaTime, Stretch};
+use sotto_events::{ChannelMeasures, Evidence, Final, Measures, MediaTime, Pace, Stretch};
+
+use super::rounded;
 
 /// Names these definitions.
 pub const VERSION: &str = "conversation-1";
@@ -16,6 +18,12 @@ const PAUSE: u64 = 2_000_000;
 const BREAKS_IN: u64 = 300_000;
 /// An interruption has more words than this: "yes" and "okay" are signs of listening.
 const BACKCHANNEL: u64 = 1;
+/// How much of its own last speech a channel's pace is taken from.
+const PACE: u64 = 30_000_000;
+/// Less speech than this has no pace.
+const SLOWEST: u64 = 5_000_000;
+/// How far back an interruption is one of the moment.
+const MINUTE: u64 = 60_000_000;
 /// Interruptions named one by one.
 const NAMED: usize = 20;
 
@@ -79,6 +87,38 @@ impl Conversation {
         }
     }
 
+    /// How a channel does at the moment.
+    pub fn pace(&self, channel: u8, position: MediaTime) -> Pace {
+        let (mut talk, mut words) = (0, 0);
+        for turn in self.turns.iter().rev().filter(|turn| turn.channel == channel) {
+            if talk >= PACE {
+                break;
+            }
+            talk += turn.end - turn.start;
+            words += turn.words;
+        }
+        let recent = position.micros().saturating_sub(MINUTE);
+        let interruptions = self.interruptions(channel).iter().filter(|at| at.at.micros() >= recent).count();
+        Pace {
+            words_per_minute: (talk >= SLOWEST).then(|| rounded(words as f64 * 60e6 / talk as f64, 10.0)),
+            monologue: MediaTime::from_micros(self.monologue(channel, position)),
+            interruptions: interruptions as u64,
+        }
+    }
+
+    /// How long a channel has been speaking now, when it has the floor.
+    fn monologue(&self, channel: u8, position: MediaTime) -> u64 {
+        let last = self.monologues(channel).pop();
+        last.filter(|last| {
+            position.micros().saturating_sub(last.end.micros()) < PAUSE
+                && !self
+                    .turns
+                    .iter()
+                    .any(|turn| turn.channel != channel && turn.words > BACKCHANNEL && turn.start >= last.end.micros())
+        })
+        .map_or(0, Stretch::micros)
+    }
+
     fn of(&self, channel: u8) -> impl Iterator<Item = &Turn> {
         self.turns.iter().filter(move |turn| turn.channel == channel)
     }
@@ -112,46 +152,51 @@ impl Conversation {
     }
 
     fn longest_monologue(&self, channel: u8) -> Option<Stretch> {
-        let mut longest: Option<Stretch> = None;
-        let mut current: Option<Stretch> = None;
+        // the first of several as long
+        self.monologues(channel).into_iter().rev().max_by_key(|stretch| stretch.micros())
+    }
+
+    /// Every stretch that no pause and nobody else broke into, oldest first.
+    fn monologues(&self, channel: u8) -> Vec<Stretch> {
+        let mut found: Vec<Stretch> = Vec::new();
+        let mut goes_on = false;
         for turn in &self.turns {
             if turn.channel != channel {
                 // a sign of listening does not end it
-                if turn.words > BACKCHANNEL {
-                    current = None;
-                }
+                goes_on &= turn.words <= BACKCHANNEL;
                 continue;
             }
-            let goes_on = current.filter(|current| turn.start.saturating_sub(current.end.micros()) < PAUSE);
-            let now = stretch(goes_on.map_or(turn.start, |current| current.start.micros()), turn.end);
-            current = Some(now);
-            longest = longest.filter(|longest| longest.micros() >= now.micros()).or(Some(now));
+            match found.last_mut() {
+                Some(last) if goes_on && turn.start.saturating_sub(last.end.micros()) < PAUSE => {
+                    *last = stretch(last.start.micros(), turn.end);
+                }
+                _ => found.push(stretch(turn.start, turn.end)),
+            }
+            goes_on = true;
         }
-        longest
+        found
     }
 
     fn interruptions(&self, channel: u8) -> Vec<Evidence> {
-        let breaks_in = |turn: &&Turn| {
-            turn.words > BACKCHANNEL
-                && self
-                    .turns
-                    .iter()
-                    .take_while(|other| other.start < turn.start)
-                    .any(|other| other.channel != channel && other.end >= turn.start + BREAKS_IN)
+        let mut earlier = self.turns.iter().peekable();
+        // when the last of the others who began earlier ends
+        let mut others_end = 0;
+        let mut breaks_in = |turn: &&Turn| {
+            while let Some(other) = earlier.next_if(|other| other.start < turn.start) {
+                if other.channel != channel {
+                    others_end = others_end.max(other.end);
+                }
+            }
+            turn.words > BACKCHANNEL && others_end >= turn.start + BREAKS_IN
         };
-        self.of(channel)
-            .filter(breaks_in)
-            .map(|turn| Evidence { channel, utterance: turn.utterance, at: MediaTime::from_micros(turn.start) })
-            .collect()
+        let evidence =
+            |turn: &Turn| Evidence { channel, utterance: turn.utterance, at: MediaTime::from_micros(turn.start) };
+        self.of(channel).filter(|turn| breaks_in(turn)).map(evidence).collect()
     }
 }
 
 fn stretch(start: u64, end: u64) -> Stretch {
     Stretch { start: MediaTime::from_micros(start), end: MediaTime::from_micros(end) }
-}
-
-fn rounded(value: f64, by: f64) -> f64 {
-    (value * by).round() / by
 }
 
 #[cfg(test)]
