@@ -1,7 +1,7 @@
 # Sotto: two commands do everything. `make demo` runs the main job, `make test` passes the tests.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint bench clean
+.PHONY: help setup web build demo test lint bench clean
 
 CARGO_FLAGS ?=
 
@@ -11,16 +11,19 @@ help: ## what there is
 setup: ## install what is missing: Debian packages (as root), Rust, models
 	@tools/setup
 
-build: setup ## the release binary
+web: setup ## the pages: TypeScript checked, tested and built into dashboards/web/dist
+	@tools/web
+
+build: web ## the release binary
 	@source tools/env && cargo build --release --workspace --locked $(CARGO_FLAGS)
 
 demo: build ## play a two-sided call through a real Sotto and watch the transcript roll
-	@source tools/env && exec target/release/sotto demo tests/audio/sample_call.flac
+	@source tools/env && exec target/release/sotto demo tests/audio/sample_call.flac --scorecards docs/examples/scorecards
 
-test: setup ## unit and whole-system tests
+test: web ## unit and whole-system tests
 	@source tools/env && cargo test --workspace --locked $(CARGO_FLAGS)
 
-lint: setup ## rustfmt, clippy with warnings as errors, cargo-deny, typos
+lint: web ## rustfmt, clippy with warnings as errors, cargo-deny, typos
 	@tools/lint
 
 bench: build ## cost, latency, accuracy and redaction as JSON: make bench [CORPUS=folder]

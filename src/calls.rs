@@ -9,7 +9,7 @@ use std::{
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use sotto_access::{ApiKeys, Denied, Purpose};
 use sotto_events::{CallId, CallInput, Clock, EndReason, EventBody, Finish, StartedCall, TenantId};
-use sotto_ingest::{Calls, OpenCall, OpenRequest, Refusal, TwilioAccount, Update, port::BoxFuture};
+use sotto_ingest::{Calls, OpenCall, OpenRequest, Refusal, Sender, TwilioAccount, Update, port::BoxFuture};
 use sotto_pipeline::{CallOutput, CallTask, Engine, PipelineSettings, Resume};
 use sotto_storage::{CallRecorder, NewCall, OpenedCall, Recorder, StorageError, vault::CallRow, writer::Writer};
 use tokio::{
@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::config::Capacity;
+use crate::{config::Capacity, scorecards::Scorecards};
 
 /// Messages of audio a call may have waiting; then its socket is read no further.
 const INPUTS: usize = 64;
@@ -33,6 +33,10 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 const OVERLOAD: Duration = Duration::from_millis(250);
 
 type Id = (TenantId, CallId);
+
+fn id(request: &OpenRequest) -> Id {
+    (request.sender.tenant.clone(), request.call.clone())
+}
 
 /// A call that someone feeds.
 struct OnAir {
@@ -121,6 +125,7 @@ pub struct Parts {
     pub pipelines: BTreeMap<TenantId, PipelineSettings>,
     pub capacity: Capacity,
     pub twilio: BTreeMap<String, TwilioAccount>,
+    pub scorecards: Arc<Scorecards>,
     pub metrics: CallMetrics,
 }
 
@@ -152,6 +157,11 @@ impl CallRegistry {
         !*self.draining.borrow()
     }
 
+    /// Whether someone feeds the call at this moment.
+    pub fn on_air(&self, tenant: &TenantId, call: &CallId) -> bool {
+        self.table().on_air.contains_key(&(tenant.clone(), call.clone()))
+    }
+
     /// Calls on air.
     pub fn count(&self) -> usize {
         self.table().on_air.len()
@@ -161,7 +171,7 @@ impl CallRegistry {
     pub fn adopt(&self, open: Vec<CallRow>) {
         for row in open {
             let request = OpenRequest {
-                tenant: row.tenant,
+                sender: Sender { tenant: row.tenant, agent: None },
                 call: row.call,
                 dialect: "native",
                 format: row.format,
@@ -174,7 +184,7 @@ impl CallRegistry {
 
     fn park(&self, request: OpenRequest) {
         let request = OpenRequest { resume: true, ..request };
-        let id = (request.tenant.clone(), request.call.clone());
+        let id = id(&request);
         let number = {
             let mut table = self.table();
             table.parkings += 1;
@@ -236,7 +246,7 @@ impl CallRegistry {
     }
 
     async fn begin(&self, request: OpenRequest) -> Result<OpenCall, Refusal> {
-        let id = (request.tenant.clone(), request.call.clone());
+        let id = id(&request);
         let (stopped, mut seat) = self.reserve(&id, &request).await?;
         let opened = match self.open_storage(&request).await {
             Ok(opened) => opened,
@@ -253,11 +263,22 @@ impl CallRegistry {
         if opened.seq > 0 && !request.resume {
             return Err(Refusal::OnAir);
         }
-        let OpenedCall { recorder, seq, safe, format, history } = opened;
+        // whoever is bound to an agent takes up no other agent's call
+        let bound = request.sender.agent.as_ref();
+        if bound.is_some_and(|agent| opened.metadata.get("agent") != Some(agent)) {
+            return Err(Refusal::Over);
+        }
+        let OpenedCall { recorder, seq, safe, format, history, metadata } = opened;
         let position = safe.iter().map(|safe| safe.position).min().unwrap_or(0);
-        let first = (seq == 0)
-            .then(|| EventBody::Started(StartedCall { format: format.clone(), dialect: request.dialect.to_owned() }));
-        let resume = Resume { seq, safe, history };
+        let scorecard = self.parts.scorecards.of(&id.0, metadata.get("queue").map(String::as_str));
+        let first = (seq == 0).then(|| {
+            EventBody::Started(StartedCall {
+                format: format.clone(),
+                dialect: request.dialect.to_owned(),
+                scorecard: scorecard.as_deref().cloned().map(Box::new),
+            })
+        });
+        let resume = Resume { seq, safe, history, scorecard };
         let pipeline = self.parts.pipelines.get(&id.0).unwrap_or(&self.parts.pipeline).clone();
         let task = CallTask::new(self.parts.engine.clone(), pipeline, &format, resume).map_err(|_| Refusal::Format)?;
         seat.parked = None;
@@ -291,7 +312,7 @@ impl CallRegistry {
         let caught_up = timeout(OPEN_PATIENCE, self.parts.writer.catch_up()).await;
         caught_up.unwrap_or(Err(StorageError::Busy)).map_err(failed)?;
         let new = NewCall {
-            tenant: request.tenant.clone(),
+            tenant: request.sender.tenant.clone(),
             call: request.call.clone(),
             dialect: request.dialect.to_owned(),
             format: request.format.clone(),
@@ -434,18 +455,18 @@ impl Actor {
 }
 
 impl Calls for CallRegistry {
-    fn authenticate(&self, secret: &str, token_only: bool) -> Result<TenantId, Refusal> {
-        let principal = self.parts.keys.authenticate(secret, Purpose::Ingest, self.parts.clock.now()).map_err(
+    fn authenticate(&self, secret: &str, token_only: bool) -> Result<Sender, Refusal> {
+        let holder = self.parts.keys.authenticate(secret, Purpose::Ingest, self.parts.clock.now()).map_err(
             |denied| match denied {
                 Denied::Missing => Refusal::NoKey,
                 Denied::Unknown => Refusal::UnknownKey,
                 Denied::Purpose => Refusal::Purpose,
             },
         )?;
-        if token_only && !principal.token {
+        if token_only && !holder.token {
             return Err(Refusal::UnknownKey);
         }
-        Ok(principal.tenant)
+        Ok(Sender { tenant: holder.tenant, agent: holder.agent })
     }
 
     fn twilio(&self, account: &str) -> Option<TwilioAccount> {
@@ -475,7 +496,7 @@ impl Calls for CallRegistry {
 
     fn open(&self, request: OpenRequest) -> BoxFuture<'_, Result<OpenCall, Refusal>> {
         Box::pin(async move {
-            self.admit(&request.tenant, Some(&request.call))?;
+            self.admit(&request.sender.tenant, Some(&request.call))?;
             self.begin(request).await
         })
     }

@@ -40,6 +40,9 @@ pub enum Command {
     /// Manage API keys in the data folder of this machine.
     #[command(subcommand)]
     Keys(Keys),
+    /// Manage the people who look at calls, in the data folder of this machine.
+    #[command(subcommand)]
+    Users(Users),
     /// Check and show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -47,6 +50,9 @@ pub enum Command {
     Demo {
         /// The call to play.
         file: PathBuf,
+        /// Folder of scorecards to judge it by.
+        #[arg(long, value_name = "FOLDER")]
+        scorecards: Option<PathBuf>,
     },
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
@@ -68,7 +74,10 @@ pub struct Transcribe {
 #[derive(Debug, Args)]
 pub struct Score {
     pub file: PathBuf,
-    /// As JSON, as the event `measured` has it.
+    /// Judge the call by this scorecard too (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub scorecard: Option<PathBuf>,
+    /// As JSON: `measures` and `scores`, as the events `measured` and `scored` have them.
     #[arg(long)]
     pub json: bool,
 }
@@ -85,9 +94,17 @@ pub struct Send {
     /// Id of the call; made up when missing.
     #[arg(long)]
     pub call: Option<CallId>,
+    /// What is known of the call: agent, team, queue, names and numbers. May be given several times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub metadata: Vec<(String, String)>,
     /// Everything the server says, one JSON object a line.
     #[arg(long)]
     pub json: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as agent=grace")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[derive(Debug, Args)]
@@ -132,6 +149,16 @@ pub enum Calls {
         #[arg(long, default_value = "text", value_parser = ["json", "text", "srt", "vtt"])]
         format: String,
     },
+    /// Try a scorecard on it, as if it had been judged by that one.
+    Score {
+        #[command(flatten)]
+        remote: Remote,
+        call: CallId,
+        #[arg(long, value_name = "FILE")]
+        scorecard: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
     /// Destroy its key and rows, for ever.
     Erase {
         #[command(flatten)]
@@ -156,6 +183,37 @@ pub enum Keys {
     List,
     /// Make a key useless from now on.
     Revoke { id: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Users {
+    /// Add a person, or change name, role and teams of one.
+    Put {
+        tenant: TenantId,
+        /// What they log in with; calls whose metadata have it as `agent` are an agent's own.
+        login: String,
+        #[arg(long)]
+        name: String,
+        /// admin, supervisor, agent or viewer
+        #[arg(long)]
+        role: sotto_access::Role,
+        /// Teams, with commas between; a supervisor sees the calls of these.
+        #[arg(long, value_delimiter = ',')]
+        teams: Vec<String>,
+    },
+    /// Set a password, read from standard input.
+    Password { login: String },
+    /// Print a link that logs in once, without a password, within 15 minutes.
+    Link {
+        login: String,
+        /// Where the pages are reached.
+        #[arg(long, default_value = "http://127.0.0.1:7301")]
+        url: String,
+    },
+    /// Everybody.
+    List,
+    /// Remove a person and end their sessions.
+    Remove { login: String },
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

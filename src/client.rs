@@ -1,6 +1,6 @@
 //! A caller of the native protocol: plays a recording in real time and comes back when its socket breaks.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -57,7 +57,8 @@ pub async fn send(options: &Send) -> Result<(), Failure> {
     };
     note(&format!("call {call}: {:.0} s, {} channel(s)", recording.seconds(), recording.channels.len()));
     let mut terminal = Terminal::new(roles(recording.channels.len()));
-    let player = Player { url: options.url.clone(), key: options.key.clone(), call, recording, metadata: json!({}) };
+    let metadata = json!(options.metadata.iter().cloned().collect::<BTreeMap<_, _>>());
+    let player = Player { url: options.url.clone(), key: options.key.clone(), call, recording, metadata };
     let json = options.json;
     player.play(|message| if json { out(&message.to_string()) } else { terminal.show(message) }).await?;
     terminal.end();

@@ -16,6 +16,8 @@ use sotto_ingest::Limits;
 use sotto_pipeline::{PipelineSettings, RedactionSettings};
 use sotto_storage::{Retention, RetentionPolicies};
 
+use crate::scorecards::ScorecardFolders;
+
 /// What is wrong with a setting, and what would be right.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -79,6 +81,8 @@ pub struct Tenant {
     /// Instead of `[pipeline.redaction]`.
     pub redaction: Option<RedactionSettings>,
     pub twilio: Option<Twilio>,
+    /// Instead of the folder at the top.
+    pub scorecards: Option<PathBuf>,
 }
 
 /// What a tenant keeps for another time than `[retention]` says. Seconds.
@@ -117,6 +121,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Folder of the speech models.
     pub models: Option<PathBuf>,
+    /// Folder of the scorecards, one TOML file each.
+    pub scorecards: Option<PathBuf>,
     /// Seconds between two sweeps of what has expired.
     pub sweep_seconds: u64,
     pub listen: Listen,
@@ -132,6 +138,7 @@ impl Default for Config {
         Self {
             data: home("XDG_DATA_HOME", ".local/share").join("sotto"),
             models: None,
+            scorecards: None,
             sweep_seconds: 60,
             listen: Listen::default(),
             capacity: Capacity::default(),
@@ -248,6 +255,17 @@ impl Config {
             Some((tenant.clone(), PipelineSettings { redaction, ..self.pipeline.clone() }))
         };
         self.tenants.iter().filter_map(own).collect()
+    }
+
+    /// Folders of scorecards: everybody's, and those of tenants that have their own.
+    pub fn scorecard_folders(&self) -> ScorecardFolders {
+        let own = |(tenant, settings): (&TenantId, &Tenant)| Some((tenant.clone(), settings.scorecards.clone()?));
+        ScorecardFolders { default: self.scorecards.clone(), tenants: self.tenants.iter().filter_map(own).collect() }
+    }
+
+    /// Whether browsers reach the API over TLS.
+    pub fn secure_cookies(&self) -> bool {
+        self.listen.tls_certificate.is_some() || self.listen.allow_plaintext
     }
 
     /// Threads for speech.

@@ -1,69 +1,150 @@
-//! `sotto demo`: a real server, a real socket, a call in real time, and what was kept of it.
+//! `sotto demo`: a real server, a real socket, a call in real time, what was kept of it, and the way to the board.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    io::IsTerminal,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
+use sotto_access::{Role, User, Users};
 use sotto_events::{Clock, TenantId};
-use sotto_ingest::file;
+use sotto_ingest::file::{self, Recording};
 use sotto_storage::clock::SystemClock;
+use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
     client::{Player, random_call},
     config::{Config, Listen},
     failure::{Failure, failure},
     print::{note, out},
-    server::{Server, open_keys},
+    server::{Server, open_keys, open_users},
     terminal::Terminal,
     transcribe::roles,
+    users,
 };
 
 /// How often, and how long apart, the last row is looked for.
 const ROW_TRIES: u32 = 50;
 const ROW_PAUSE: Duration = Duration::from_millis(100);
+/// Between two calls that come in by themselves, and how many are on air at once.
+const NEXT_CALL: Duration = Duration::from_secs(14);
+const CALLS: usize = 4;
 
-/// Plays `path` and shows it.
-pub async fn run(mut config: Config, path: &Path) -> Result<(), Failure> {
+/// Login, name, role; all of the team that the demo's calls belong to.
+const PEOPLE: [(&str, &str, Role); 6] = [
+    ("admin", "Ada Admin", Role::Admin),
+    ("sam", "Sam Okoye", Role::Supervisor),
+    ("grace", "Grace Lin", Role::Agent),
+    ("tom", "Tom Berg", Role::Agent),
+    ("ana", "Ana Ruiz", Role::Agent),
+    ("vera", "Vera Holm", Role::Viewer),
+];
+const AGENTS: [&str; 3] = ["grace", "tom", "ana"];
+const TEAM: &str = "cards";
+
+struct Demo {
+    server: Server,
+    key: String,
+    recording: Recording,
+}
+
+/// Plays `path` and shows it; on a terminal the board then stays open and calls go on coming.
+pub async fn run(mut config: Config, path: &Path, scorecards: Option<PathBuf>) -> Result<(), Failure> {
     let recording = file::read(path)?;
     config.data = config.data.with_file_name("sotto-demo");
+    config.scorecards = scorecards.or(config.scorecards);
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     config.listen = Listen { calls: anywhere, api: anywhere, ..Listen::default() };
-    note("demo: starting Sotto (models, keys, databases, sockets)");
+    note("demo: starting Sotto (models, keys, people, databases, sockets)");
     let tenant: TenantId = "demo".parse().map_err(|error| failure(format!("{error}")))?;
     let purposes: sotto_access::Purposes = "ingest,read,erase".parse().map_err(failure)?;
     let keys = open_keys(&config)?;
+    let people = open_users(&config)?;
+    seed(&people, &tenant)?;
     let (info, secret) = keys.create(&tenant, "demo", &purposes, SystemClock.now())?;
     let server = Server::start(&config).await?;
     let api = format!("http://{}", server.api_address);
-    let call = random_call("demo")?;
-    note(&format!(
-        "demo: playing {} ({:.0} s) as call {call} in real time; Ctrl-C ends it\n",
-        path.display(),
-        recording.seconds()
-    ));
-    let mut terminal = Terminal::new(roles(recording.channels.len()));
-    let player = Player {
-        url: format!("ws://{}/v1/stream", server.calls_address),
-        key: secret.reveal().to_owned(),
-        call: call.clone(),
-        recording,
-        metadata: json!({ "agent": "Grace", "queue": "cards" }),
-    };
-    let played = tokio::select! {
-        played = player.play(|message| terminal.show(message)) => Some(played),
-        interrupted = tokio::signal::ctrl_c() => { interrupted?; None }
-    };
-    terminal.end();
-    match played {
-        Some(played) => {
-            played?;
-            kept(&api, secret.reveal(), call.as_str(), &config).await?;
-        }
-        None => note("\ndemo: interrupted; closing down"),
-    }
-    drop(player);
-    server.drain().await?;
+    note(&format!("demo: the board, opened once by this link:\n      {}", users::link(&people, "admin", &api)?));
+    let demo = Demo { server, key: secret.reveal().to_owned(), recording };
+    let ended = demo.first_call(path, &config).await;
+    demo.server.drain().await?;
     keys.revoke(&info.id, SystemClock.now())?;
+    ended
+}
+
+fn seed(people: &Users, tenant: &TenantId) -> Result<(), Failure> {
+    for (login, name, role) in PEOPLE {
+        let (login, name) = (login.to_owned(), name.to_owned());
+        let user = User { login, tenant: tenant.clone(), name, role, teams: vec![TEAM.to_owned()] };
+        people.put(&user, SystemClock.now())?;
+    }
     Ok(())
+}
+
+impl Demo {
+    async fn first_call(&self, path: &Path, config: &Config) -> Result<(), Failure> {
+        let player = self.player(0)?;
+        note(&format!(
+            "demo: playing {} ({:.0} s) as call {} in real time; Ctrl-C ends it\n",
+            path.display(),
+            self.recording.seconds(),
+            player.call
+        ));
+        let mut terminal = Terminal::new(roles(self.recording.channels.len()));
+        let played = tokio::select! {
+            played = player.play(|message| terminal.show(message)) => Some(played),
+            interrupted = tokio::signal::ctrl_c() => { interrupted?; None }
+        };
+        terminal.end();
+        let Some(played) = played else {
+            note("\ndemo: interrupted; closing down");
+            return Ok(());
+        };
+        played?;
+        kept(&format!("http://{}", self.server.api_address), &self.key, player.call.as_str(), config).await?;
+        if std::io::stdout().is_terminal() {
+            note("\ndemo: the board stays open and calls go on coming; Ctrl-C ends it");
+            tokio::select! {
+                failed = self.more_calls() => failed?,
+                interrupted = tokio::signal::ctrl_c() => interrupted?,
+            }
+            note("\ndemo: closing down");
+        }
+        Ok(())
+    }
+
+    /// Goes on until something fails.
+    async fn more_calls(&self) -> Result<(), Failure> {
+        let mut calls = JoinSet::new();
+        for number in 1.. {
+            let player = self.player(number)?;
+            calls.spawn(async move { player.play(|_| {}).await });
+            sleep(NEXT_CALL).await;
+            while calls.len() >= CALLS {
+                if let Some(Ok(ended)) = calls.join_next().await {
+                    ended?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn player(&self, number: usize) -> Result<Player, Failure> {
+        Ok(Player {
+            url: format!("ws://{}/v1/stream", self.server.calls_address),
+            key: self.key.clone(),
+            call: random_call("demo")?,
+            recording: self.recording.clone(),
+            metadata: json!({
+                "agent": AGENTS[number % AGENTS.len()],
+                "queue": "cards",
+                "customer_name": "Mary Wilson",
+                "customer_number": "+1 202 555 0143",
+            }),
+        })
+    }
 }
 
 /// Says what was kept, where, and until when.

@@ -9,9 +9,11 @@ mod failure;
 mod print;
 mod remote;
 mod score;
+mod scorecards;
 mod server;
 mod terminal;
 mod transcribe;
+mod users;
 
 use std::process::ExitCode;
 
@@ -69,8 +71,10 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Send(options) => client::send(&options).await,
         Command::Calls(command) => remote::run(command).await,
         Command::Keys(command) => keys(&config()?, command),
+        Command::Users(command) => users::run(&config()?, command),
         Command::Config(ConfigCommand::Check) => {
-            config()?;
+            let config = config()?;
+            scorecards::Scorecards::load(config.scorecard_folders(), &prometheus::Registry::new())?;
             out("the configuration is right");
             Ok(())
         }
@@ -78,7 +82,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             out(config()?.show()?.trim_end());
             Ok(())
         }
-        Command::Demo { file } => demo::run(config()?, &file).await,
+        Command::Demo { file, scorecards } => demo::run(config()?, &file, scorecards).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "sotto", &mut std::io::stdout());
             Ok(())

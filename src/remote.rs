@@ -3,12 +3,16 @@
 use futures_util::StreamExt;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
+use sotto_events::{AudioFormat, CallEvent};
 
 use crate::{
     cli::{Calls, Remote},
     failure::{Code, Failure, failure},
     print::out,
+    score,
 };
+
+const PAGE: usize = 1000;
 
 /// Runs a command against the API.
 pub async fn run(command: Calls) -> Result<(), Failure> {
@@ -38,12 +42,34 @@ pub async fn run(command: Calls) -> Result<(), Failure> {
             let response = get(&remote, &format!("/v1/calls/{call}/export?format={format}")).await?;
             out(response.text().await.map_err(unreachable)?.trim_end());
         }
+        Calls::Score { remote, call, scorecard, json: as_json } => {
+            let summary: Value = json(get(&remote, &format!("/v1/calls/{call}")).await?).await?;
+            let format: AudioFormat = serde_json::from_value(summary["format"].clone())?;
+            let events = every_event(&remote, call.as_str()).await?;
+            score::kept(&format.channels, &events, &scorecard, as_json)?;
+        }
         Calls::Erase { remote, call } => {
             let erased: Value = json(ask(&remote, Method::DELETE, &format!("/v1/calls/{call}")).await?).await?;
             out(&format!("erased {call}: its key is destroyed, {} rows removed", erased["rows"]));
         }
     }
     Ok(())
+}
+
+/// All kept events of a call, oldest first.
+async fn every_event(remote: &Remote, call: &str) -> Result<Vec<CallEvent>, Failure> {
+    let mut all: Vec<CallEvent> = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |event| event.seq);
+        let path = format!("/v1/calls/{call}/events?after={after}&limit={PAGE}");
+        let mut page: Value = json(get(remote, &path).await?).await?;
+        let page: Vec<CallEvent> = serde_json::from_value(page["events"].take())?;
+        let full = page.len() == PAGE;
+        all.extend(page);
+        if !full {
+            return Ok(all);
+        }
+    }
 }
 
 /// The data lines of server-sent events, one JSON object a line.

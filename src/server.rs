@@ -9,8 +9,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use prometheus::Registry;
-use sotto_access::{ApiKeys, tls};
-use sotto_dashboards::Api;
+use sotto_access::{ApiKeys, Users, tls};
+use sotto_dashboards::{Api, DashboardMetrics, Hub, LOGINS};
 use sotto_events::Clock;
 use sotto_ingest::{ConnectionPlace, IngestMetrics, TwilioAccount};
 use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics};
@@ -34,6 +34,7 @@ use crate::{
     calls::{CallMetrics, CallRegistry, Parts},
     config::Config,
     failure::{Failure, failure},
+    scorecards::Scorecards,
 };
 
 /// Until the TLS handshake and the head of a request must be there.
@@ -52,6 +53,12 @@ pub struct Server {
 pub fn open_keys(config: &Config) -> Result<ApiKeys, Failure> {
     make_data(config)?;
     Ok(ApiKeys::open(&config.data.join("api_keys.db"))?)
+}
+
+/// Opens `users.db` in the data folder, which is made when missing.
+pub fn open_users(config: &Config) -> Result<Users, Failure> {
+    make_data(config)?;
+    Ok(Users::open(&config.data.join("users.db"))?)
 }
 
 fn make_data(config: &Config) -> Result<(), Failure> {
@@ -75,6 +82,9 @@ impl Server {
             _ => None,
         };
         let keys = Arc::new(open_keys(config)?);
+        let users = Arc::new(open_users(config)?);
+        let scorecards = Arc::new(Scorecards::load(config.scorecard_folders(), &registry)?);
+        tokio::spawn(Arc::clone(&scorecards).follow());
         let storage_metrics = StorageMetrics::new(&registry)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(&config.data.join("bus.db"), &storage_metrics).await?);
@@ -108,24 +118,43 @@ impl Server {
             pipelines: config.pipelines(),
             capacity: config.capacity.clone(),
             twilio: twilio(config),
+            scorecards,
             metrics: CallMetrics::new(&registry)?,
         });
         let ingest =
-            sotto_ingest::router(Arc::new(calls.clone()), config.limits.clone(), IngestMetrics::new(&registry)?)
-                .layer(from_fn(sotto_dashboards::guard));
+            sotto_ingest::router(Arc::new(calls.clone()), config.limits.clone(), IngestMetrics::new(&registry)?);
         let reader = Reader::new(bus, Arc::clone(&vault), ring, Arc::clone(&clock), storage_metrics);
+        let fed = calls.clone();
+        let on_air = Arc::new(move |tenant: &_, call: &_| fed.on_air(tenant, call));
+        let hub = Hub::new(reader.clone(), Arc::clone(&users), Arc::clone(&clock), on_air);
         let ready = calls.clone();
-        let api = sotto_dashboards::router(Arc::new(Api { reader, keys, clock }))
+        let api = Api {
+            reader,
+            keys,
+            users,
+            clock,
+            policies: config.policies(),
+            hub: Arc::clone(&hub),
+            metrics: DashboardMetrics::new(&registry)?,
+            secure_cookies: config.secure_cookies(),
+            logins: Semaphore::new(LOGINS),
+        };
+        // calls come in there too, so that a page can send one to where it came from
+        let api = sotto_dashboards::router(Arc::new(api))
+            .merge(ingest.clone())
+            .merge(sotto_dashboards::pages())
             .merge(sotto_dashboards::probes(registry, Arc::new(move || ready.ready())))
             .layer(from_fn(sotto_dashboards::guard));
 
         let calls_door = bind(config.listen.calls, "listen.calls").await?;
         let api_door = bind(config.listen.api, "listen.api").await?;
+        let ingest = ingest.layer(from_fn(sotto_dashboards::guard));
         let (calls_address, api_address) = (address(&calls_door)?, address(&api_door)?);
         tokio::spawn(Arc::clone(&writer).run());
         tokio::spawn(sweeper.run(Duration::from_secs(config.sweep_seconds)));
         writer.catch_up().await?;
         calls.adopt(vault.open_calls().await?);
+        tokio::spawn(hub.run());
         let connections = config.capacity.connections;
         tokio::spawn(accept(calls_door, acceptor.clone(), ingest, connections));
         tokio::spawn(accept(api_door, acceptor, api, connections));

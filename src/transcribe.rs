@@ -56,7 +56,7 @@ async fn one(
         tokio::task::spawn_blocking(move || file::read(&path)).await.map_err(|error| failure(error.to_string()))??
     };
     let mut held = Vec::new();
-    let mut outputs = transcribe(engine, settings, recording)?;
+    let mut outputs = transcribe(engine, settings, recording, Resume::default())?;
     while let Some(output) = outputs.recv().await {
         for line in lines(&output, path, options, several) {
             // the lines of several files must not mix
@@ -80,12 +80,11 @@ pub fn transcribe(
     engine: Engine,
     settings: PipelineSettings,
     recording: Recording,
+    resume: Resume,
 ) -> Result<mpsc::Receiver<CallOutput>, Failure> {
     let format = AudioFormat::new(Encoding::S16le, recording.rate, roles(recording.channels.len()))
         .map_err(|error| failure(error.to_string()))?;
-    let task = CallTask::new(engine, settings, &format, Resume::default())
-        .map_err(|error| failure(error.to_string()))?
-        .in_step();
+    let task = CallTask::new(engine, settings, &format, resume).map_err(|error| failure(error.to_string()))?.in_step();
     let (inputs, input) = mpsc::channel(8);
     let (output, outputs) = mpsc::channel(64);
     tokio::spawn(async move {

@@ -1,16 +1,17 @@
 //! Live events as server-sent events: first what is kept, then what comes, without a hole between.
 
-use std::{collections::VecDeque, convert::Infallible, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use axum::response::sse::Event;
 use futures_util::stream::{self, Stream};
-use sotto_events::{CallEvent, CallId, EventBody, TenantId};
+use sotto_events::{CallEvent, CallId, EventBody, LiveScores, TenantId};
 use sotto_storage::{LiveUpdate, Reader, bus::Live, envelope::Key, vault::CallState};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 const PAGE: usize = 500;
 
-struct Follow {
+/// Events of one call with `seq` greater than a number, and partials and scores as they come, until the call ends.
+pub struct Follow {
     reader: Reader,
     tenant: TenantId,
     call: CallId,
@@ -23,46 +24,58 @@ struct Follow {
     /// The call had ended before the rows were last read: nothing will come that they do not hold.
     ended: bool,
     over: bool,
-}
-
-/// Events with `seq` greater than `after`, and partials as they come, until the call ends.
-///
-/// # Errors
-/// As [`Reader::events`].
-pub async fn follow(
-    reader: Reader,
-    tenant: TenantId,
-    call: CallId,
-    after: u64,
-) -> sotto_storage::Result<impl Stream<Item = Result<Event, Infallible>>> {
-    // watching begins before reading, so that nothing falls between
-    let live = reader.watch();
-    let key = reader.key(&tenant, &call).await?;
-    let follow = Follow {
-        reader,
-        tenant,
-        call,
-        key,
-        live,
-        seq: after,
-        waiting: VecDeque::new(),
-        reread: true,
-        ended: false,
-        over: false,
-    };
-    Ok(stream::unfold(follow, |mut follow| async move {
-        let event = follow.next().await?;
-        Some((Ok(event), follow))
-    }))
+    /// How the call stands, to be told once what is kept has been.
+    scores: Option<Box<LiveScores>>,
 }
 
 impl Follow {
-    async fn next(&mut self) -> Option<Event> {
+    /// # Errors
+    /// As [`Reader::events`].
+    pub async fn open(reader: Reader, tenant: TenantId, call: CallId, after: u64) -> sotto_storage::Result<Self> {
+        // watching begins before reading, so that nothing falls between
+        let live = reader.watch();
+        let key = reader.key(&tenant, &call).await?;
+        Ok(Self {
+            reader,
+            tenant,
+            call,
+            key,
+            live,
+            seq: after,
+            waiting: VecDeque::new(),
+            reread: true,
+            ended: false,
+            over: false,
+            scores: None,
+        })
+    }
+
+    /// Also tells how the call stands now, without waiting for the next final.
+    #[must_use]
+    pub fn with_scores(self, scores: Option<Box<LiveScores>>) -> Self {
+        Self { scores, ..self }
+    }
+
+    /// As a stream of server-sent events.
+    pub fn stream(self) -> impl Stream<Item = Event> {
+        stream::unfold(self, |mut follow| async move {
+            let event = follow.next().await?;
+            Some((event, follow))
+        })
+    }
+
+    /// The call has ended and everything was told.
+    pub fn is_over(&self) -> bool {
+        self.over || (self.ended && !self.reread)
+    }
+
+    /// The next event; none when the call is over or cannot be read.
+    pub async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
                 return self.tell(&event);
             }
-            if self.over || (self.ended && !self.reread) {
+            if self.is_over() {
                 return None;
             }
             if self.reread {
@@ -72,8 +85,11 @@ impl Follow {
                 self.waiting.extend(events);
                 continue;
             }
+            if let Some(scores) = self.scores.take() {
+                return Event::default().event("scores").json_data(scores).ok();
+            }
             match self.live.recv().await {
-                Ok(live) if live.call == self.call && live.tenant == self.tenant => match self.open(&live) {
+                Ok(live) if live.call == self.call && live.tenant == self.tenant => match self.unseal(&live) {
                     Some(LiveUpdate::Partial(partial)) => {
                         return Event::default().event("partial").json_data(partial).ok();
                     }
@@ -95,7 +111,7 @@ impl Follow {
         }
     }
 
-    fn open(&self, live: &Live) -> Option<LiveUpdate> {
+    fn unseal(&self, live: &Live) -> Option<LiveUpdate> {
         Reader::open(&self.key, live).inspect_err(|error| tracing::error!(%error, "a live update does not open")).ok()
     }
 

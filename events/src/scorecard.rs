@@ -407,7 +407,8 @@ mod tests {
     #[test]
     fn says_where_it_is_wrong_and_what_would_be_right() {
         assert_eq!(card().validate(), Ok(()));
-        let cases: [(fn(&mut Scorecard), &str); 8] = [
+        type Spoil = fn(&mut Scorecard);
+        let cases: [(Spoil, &str); 8] = [
             (|card| card.version.clear(), "version must be a line"),
             (|card| card.script[1].after = Some("thank".to_owned()), "script.verify: after names \"thank\""),
             (|card| card.script[0].phrases.clear(), "script.greet: phrases must be 1 to 32"),

@@ -18,14 +18,13 @@ use axum::{
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use serde_json::json;
-use sotto_events::TenantId;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
     limits::Limits,
     metrics::IngestMetrics,
     native,
-    port::{Calls, ConnectionPlace, Refusal},
+    port::{Calls, ConnectionPlace, Refusal, Sender},
     socket::Socket,
     twilio,
 };
@@ -48,14 +47,14 @@ pub fn router(calls: Arc<dyn Calls>, limits: Limits, metrics: IngestMetrics) -> 
 }
 
 async fn stream(State(door): State<Arc<Door>>, request: Request) -> Response {
-    let tenant = match secret(&request) {
+    let sender = match secret(&request) {
         Some((secret, in_url)) => door.calls.authenticate(&secret, in_url),
         None => Err(Refusal::NoKey),
     };
     let known = parameter(&request, "resume").and_then(|call| call.parse().ok());
-    let admitted = tenant.and_then(|tenant| door.calls.admit(&tenant, known.as_ref()).map(|()| tenant));
+    let admitted = sender.and_then(|sender| door.calls.admit(&sender.tenant, known.as_ref()).map(|()| sender));
     match admitted {
-        Ok(tenant) => door.upgrade(request, "native", tenant),
+        Ok(sender) => door.upgrade(request, "native", sender),
         Err(refusal) => door.refuse(refusal),
     }
 }
@@ -68,7 +67,7 @@ async fn twilio_stream(State(door): State<Arc<Door>>, Path(account): Path<String
         return door.refuse(Refusal::Signature);
     }
     match door.calls.admit(&account.tenant, None) {
-        Ok(()) => door.upgrade(request, "twilio", account.tenant),
+        Ok(()) => door.upgrade(request, "twilio", Sender { tenant: account.tenant, agent: None }),
         Err(refusal) => door.refuse(refusal),
     }
 }
@@ -106,7 +105,7 @@ impl Door {
     }
 
     /// Answers the handshake and serves the socket in a task of its own.
-    fn upgrade(self: &Arc<Self>, mut request: Request, dialect: &'static str, tenant: TenantId) -> Response {
+    fn upgrade(self: &Arc<Self>, mut request: Request, dialect: &'static str, sender: Sender) -> Response {
         let (accept, upgrade) = match (accept_key(request.headers()), request.extensions_mut().remove::<OnUpgrade>()) {
             (Some(accept), Some(upgrade)) => (accept, upgrade),
             _ => {
@@ -123,7 +122,7 @@ impl Door {
             // held until the socket has ended
             let _place = place;
             match upgrade.await {
-                Ok(upgraded) => door.serve(upgraded, dialect, tenant).await,
+                Ok(upgraded) => door.serve(upgraded, dialect, sender).await,
                 Err(error) => tracing::debug!(%error, "a WebSocket handshake was not completed"),
             }
         });
@@ -135,12 +134,12 @@ impl Door {
         (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
     }
 
-    async fn serve(&self, upgraded: Upgraded, dialect: &'static str, tenant: TenantId) {
+    async fn serve(&self, upgraded: Upgraded, dialect: &'static str, sender: Sender) {
         let socket = Socket::new(upgraded, self.limits.clone(), self.metrics.clone(), dialect).await;
         if dialect == "twilio" {
-            twilio::serve(socket, tenant, self.calls.as_ref()).await;
+            twilio::serve(socket, sender, self.calls.as_ref()).await;
         } else {
-            native::serve(socket, tenant, self.calls.as_ref()).await;
+            native::serve(socket, sender, self.calls.as_ref()).await;
         }
     }
 }

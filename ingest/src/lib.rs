@@ -15,4 +15,4 @@ pub mod twilio;
 pub use door::router;
 pub use limits::Limits;
 pub use metrics::IngestMetrics;
-pub use port::{Calls, ConnectionPlace, OpenCall, OpenRequest, Refusal, TwilioAccount, Update};
+pub use port::{Calls, ConnectionPlace, OpenCall, OpenRequest, Refusal, Sender, TwilioAccount, Update};

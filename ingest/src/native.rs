@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 use sotto_events::{
     Audio, AudioFormat, CallEvent, CallId, CallInput, ChannelRole, Encoding, EndReason, EventBody, Finish, MediaTime,
-    Partial, TenantId,
+    Partial,
 };
 use tokio::{
     sync::watch,
@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     codec::CallDecoder,
-    port::{Calls, OpenCall, OpenRequest, Update},
+    port::{Calls, OpenCall, OpenRequest, Sender, Update},
     socket::{Incoming, Socket, close_code},
 };
 
@@ -77,8 +77,8 @@ fn bad(code: &'static str, message: impl Into<String>) -> Bad {
 }
 
 /// Serves one socket until it ends.
-pub async fn serve(mut socket: Socket, tenant: TenantId, calls: &dyn Calls) {
-    let reason = match session(&mut socket, tenant, calls).await {
+pub async fn serve(mut socket: Socket, sender: Sender, calls: &dyn Calls) {
+    let reason = match session(&mut socket, sender, calls).await {
         Ok(reason) => reason,
         Err(Bad { code, message }) => {
             socket.send(&ServerMessage::Error { code, message: &message }).await;
@@ -88,11 +88,11 @@ pub async fn serve(mut socket: Socket, tenant: TenantId, calls: &dyn Calls) {
     socket.close(close_code(reason), reason).await;
 }
 
-async fn session(socket: &mut Socket, tenant: TenantId, calls: &dyn Calls) -> Result<&'static str, Bad> {
+async fn session(socket: &mut Socket, sender: Sender, calls: &dyn Calls) -> Result<&'static str, Bad> {
     let wait = Duration::from_secs(socket.limits.start_seconds);
     let first = timeout(wait, socket.next()).await;
     let request = match first.map_err(|_| bad("start_timeout", "no start message came in time"))? {
-        Incoming::Text(text) => start(&text, tenant)?,
+        Incoming::Text(text) => start(&text, sender)?,
         Incoming::Binary(_) => {
             return Err(bad("start_expected", "audio came before start; send a start message first"));
         }
@@ -110,9 +110,9 @@ async fn session(socket: &mut Socket, tenant: TenantId, calls: &dyn Calls) -> Re
     Session { acked, position, open, format, decoder, resuming: true, over: false }.run(socket, calls).await
 }
 
-fn start(text: &str, tenant: TenantId) -> Result<OpenRequest, Bad> {
+fn start(text: &str, sender: Sender) -> Result<OpenRequest, Bad> {
     let message = parse(text)?;
-    let ClientMessage::Start { call_id, encoding, rate, channels, metadata, resume } = message else {
+    let ClientMessage::Start { call_id, encoding, rate, channels, mut metadata, resume } = message else {
         return Err(bad("start_expected", "the first message must be start"));
     };
     let call: CallId = call_id.parse().map_err(|error| bad("call_id", format!("call_id: {error}")))?;
@@ -127,7 +127,10 @@ fn start(text: &str, tenant: TenantId) -> Result<OpenRequest, Bad> {
             ),
         ));
     }
-    Ok(OpenRequest { tenant, call, dialect: "native", format, metadata, resume })
+    if let Some(agent) = &sender.agent {
+        metadata.insert("agent".to_owned(), agent.clone());
+    }
+    Ok(OpenRequest { sender, call, dialect: "native", format, metadata, resume })
 }
 
 fn parse(text: &str) -> Result<ClientMessage, Bad> {

@@ -8,10 +8,19 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 /// A future behind a port.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Who sends calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    pub tenant: TenantId,
+    /// The agent whose calls these are, whatever their metadata say.
+    pub agent: Option<String>,
+}
+
 /// A call that wants to begin or go on.
 #[derive(Debug, Clone)]
 pub struct OpenRequest {
-    pub tenant: TenantId,
+    /// Whoever sends it.
+    pub sender: Sender,
     pub call: CallId,
     pub dialect: &'static str,
     pub format: AudioFormat,
@@ -111,11 +120,11 @@ pub struct TwilioAccount {
 
 /// Whoever takes the calls.
 pub trait Calls: Send + Sync + 'static {
-    /// The tenant of a key that may send calls; `token_only` when it came in a URL.
+    /// Whose a key is that may send calls; `token_only` when it came in a URL.
     ///
     /// # Errors
     /// The refusal to tell.
-    fn authenticate(&self, secret: &str, token_only: bool) -> Result<TenantId, Refusal>;
+    fn authenticate(&self, secret: &str, token_only: bool) -> Result<Sender, Refusal>;
 
     /// The account configured under this name.
     fn twilio(&self, account: &str) -> Option<TwilioAccount>;

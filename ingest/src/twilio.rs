@@ -6,14 +6,14 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Deserializer, de};
 use sha1::Sha1;
-use sotto_events::{Audio, AudioFormat, CallInput, ChannelRole, Encoding, EndReason, Finish, TenantId};
+use sotto_events::{Audio, AudioFormat, CallInput, ChannelRole, Encoding, EndReason, Finish};
 use subtle::ConstantTimeEq;
 use tokio::time::timeout;
 
 use crate::{
     codec,
     native::drained,
-    port::{Calls, OpenCall, OpenRequest},
+    port::{Calls, OpenCall, OpenRequest, Sender},
     socket::{Incoming, Socket, close_code},
 };
 
@@ -106,8 +106,8 @@ struct Media {
 }
 
 /// Serves one socket until it ends.
-pub async fn serve(mut socket: Socket, tenant: TenantId, calls: &dyn Calls) {
-    let reason = match session(&mut socket, tenant, calls).await {
+pub async fn serve(mut socket: Socket, sender: Sender, calls: &dyn Calls) {
+    let reason = match session(&mut socket, sender, calls).await {
         Ok(reason) => reason,
         Err(reason) => {
             tracing::warn!(reason, "a Twilio stream was refused");
@@ -117,10 +117,10 @@ pub async fn serve(mut socket: Socket, tenant: TenantId, calls: &dyn Calls) {
     socket.close(close_code(reason), reason).await;
 }
 
-async fn session(socket: &mut Socket, tenant: TenantId, calls: &dyn Calls) -> Result<&'static str, &'static str> {
+async fn session(socket: &mut Socket, sender: Sender, calls: &dyn Calls) -> Result<&'static str, &'static str> {
     let wait = Duration::from_secs(socket.limits.start_seconds);
     let start = timeout(wait, first(socket)).await.map_err(|_| "start_timeout")??;
-    let request = request(start, tenant)?;
+    let request = request(start, sender)?;
     let tracks = request.format.channels.iter().map(|&role| Track { role, position: 0, clock_start: 0 }).collect();
     let open = calls.open(request).await.map_err(|refusal| refusal.code())?;
     Session { tracks, open }.run(socket, calls).await
@@ -144,7 +144,7 @@ fn parse(text: &str) -> Result<Message, &'static str> {
     serde_json::from_str(text).map_err(|_| "message")
 }
 
-fn request(start: Start, tenant: TenantId) -> Result<OpenRequest, &'static str> {
+fn request(start: Start, sender: Sender) -> Result<OpenRequest, &'static str> {
     if start.media_format.encoding != "audio/x-mulaw" || start.media_format.sample_rate != u64::from(RATE) {
         return Err("format");
     }
@@ -157,7 +157,7 @@ fn request(start: Start, tenant: TenantId) -> Result<OpenRequest, &'static str> 
     channels.sort_by_key(|role| *role == ChannelRole::Customer);
     channels.dedup();
     Ok(OpenRequest {
-        tenant,
+        sender,
         call: start.call_sid.parse().map_err(|_| "call_id")?,
         dialect: "twilio",
         format: AudioFormat::new(Encoding::Mulaw, RATE, channels).map_err(|_| "format")?,

@@ -96,6 +96,15 @@ impl Reader {
         Ok(summaries)
     }
 
+    /// Calls of all tenants that are open.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn open_calls(&self) -> Result<Vec<(TenantId, CallId)>> {
+        let rows = self.vault.open_calls().await?;
+        Ok(rows.into_iter().map(|row| (row.tenant, row.call)).collect())
+    }
+
     /// Events of a call with `seq` greater than `after`, at most `limit`.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::{
     Result, RetentionPolicies, StorageError, StorageMetrics,
     bus::{Bus, Live, Record, SealedEvent},
-    envelope::{Key, Place, seal},
+    envelope::{Key, Place, open, seal},
     keys::KeyRing,
     reader::open_event,
     vault::{CallRow, CallState, Vault},
@@ -38,6 +38,8 @@ pub struct OpenedCall {
     pub format: AudioFormat,
     /// Its kept events, oldest first.
     pub history: Vec<CallEvent>,
+    /// What was said of it when it began; empty once expired.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// Events read at once.
@@ -92,8 +94,8 @@ impl Recorder {
             seq: 0,
             safe: Vec::new(),
         };
-        let (key, seq, safe, format, history) = match self.vault.create(row).await? {
-            None => (key, 0, Vec::new(), new.format, Vec::new()),
+        let (key, seq, safe, format, history, metadata) = match self.vault.create(row).await? {
+            None => (key, 0, Vec::new(), new.format, Vec::new(), new.metadata.clone()),
             Some(found) => {
                 let wrapped = match found.state {
                     CallState::Open => found.wrapped_key.ok_or(StorageError::Erased)?,
@@ -102,7 +104,11 @@ impl Recorder {
                 };
                 let key = self.keys.call_key(&new.tenant, &new.call, &wrapped).await?;
                 let history = self.history((&new.tenant, &new.call), found.seq, &key).await?;
-                (key, found.seq, found.safe, found.format, history)
+                let metadata = match &found.metadata {
+                    Some((sealed, _)) => serde_json::from_slice(&open(&key, place, sealed)?)?,
+                    None => BTreeMap::new(),
+                };
+                (key, found.seq, found.safe, found.format, history, metadata)
             }
         };
         let recorder = CallRecorder {
@@ -114,7 +120,7 @@ impl Recorder {
             call: new.call,
             key,
         };
-        Ok(OpenedCall { recorder, seq, safe, format, history })
+        Ok(OpenedCall { recorder, seq, safe, format, history, metadata })
     }
 
     async fn history(&self, (tenant, call): (&TenantId, &CallId), seq: u64, key: &Key) -> Result<Vec<CallEvent>> {

@@ -84,7 +84,7 @@ impl Heard<'_> {
 }
 
 /// 0 to 100, of what could be judged.
-pub fn total(criteria: &Vec<CriterionScore>) -> Option<f64> {
+pub fn total(criteria: &[CriterionScore]) -> Option<f64> {
     let judged = || criteria.iter().filter_map(|criterion| Some((criterion.weight, criterion.score?)));
     let weight: f64 = judged().map(|(weight, _)| weight).sum();
     let sum: f64 = judged().map(|(weight, score)| weight * score).sum();

@@ -12,7 +12,8 @@ mod tests;
 use std::sync::Arc;
 
 use sotto_events::{
-    ChannelRole, Final, LiveScores, Measures, MediaTime, Moment, Scorecard, ScorecardName, Scores, Speaker,
+    ChannelRole, CriterionScore, Final, LiveScores, Measures, MediaTime, Moment, Scorecard, ScorecardName, Scores,
+    Speaker,
 };
 
 pub use conversation::Conversation;
@@ -100,7 +101,7 @@ impl Scoring {
             script: &script,
             forbidden: self.spotter.forbidden(),
         };
-        let criteria =
+        let criteria: Vec<CriterionScore> =
             self.card.iter().flat_map(|card| &card.criteria).map(|criterion| heard.judge(criterion)).collect();
         Scores {
             version: VERSION.to_owned(),

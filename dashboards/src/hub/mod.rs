@@ -1,0 +1,336 @@
+//! The hub: follows every call on air once, however many watch, and tells what changed a few times a second.
+
+mod entry;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde::Serialize;
+use sotto_access::{Action, Principal, Users};
+use sotto_events::{CallId, Clock, LiveScores, Scorecard, TenantId, Timestamp};
+use sotto_storage::{LiveUpdate, Reader, StorageError, bus::Live, vault::CallState};
+use tokio::{
+    sync::broadcast::{self, Receiver, error::RecvError},
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::view::Labels;
+use entry::Entry;
+pub use entry::RowView;
+
+/// How often watchers hear of changes.
+const BEAT: Duration = Duration::from_millis(250);
+/// Changes a watcher may be behind before it is given everything anew.
+const CHANGES: usize = 32;
+/// Events read at once when something was missed.
+const PAGE: usize = 500;
+
+type Id = (TenantId, CallId);
+
+/// Whether a call is being fed at this moment, or waits for its caller.
+pub type OnAir = Arc<dyn Fn(&TenantId, &CallId) -> bool + Send + Sync>;
+
+/// What changed since the last beat.
+pub struct Change {
+    pub rows: Vec<Arc<RowView>>,
+    pub gone: Vec<Arc<RowView>>,
+}
+
+/// A call of an agent began or ended.
+#[derive(Clone)]
+pub struct Notice {
+    pub tenant: TenantId,
+    pub agent: Option<String>,
+}
+
+/// What the overlay needs to begin with.
+pub struct Current {
+    pub call: CallId,
+    pub created_at: Timestamp,
+    pub channels: Vec<sotto_events::ChannelRole>,
+    pub scorecard: Option<Box<Scorecard>>,
+}
+
+/// Numbers of the calls somebody may see.
+#[derive(Debug, Default, Serialize)]
+pub struct Numbers {
+    calls: usize,
+    alerts: usize,
+    agents: usize,
+    score: Option<f64>,
+    sentiment: Option<f64>,
+}
+
+#[derive(Default)]
+struct Table {
+    calls: HashMap<Id, Entry>,
+    changed: HashSet<Id>,
+    gone: Vec<Arc<RowView>>,
+}
+
+/// The hub.
+pub struct Hub {
+    reader: Reader,
+    users: Arc<Users>,
+    clock: Arc<dyn Clock>,
+    on_air: OnAir,
+    table: Mutex<Table>,
+    changes: broadcast::Sender<Arc<Change>>,
+    notices: broadcast::Sender<Notice>,
+}
+
+impl Hub {
+    pub fn new(reader: Reader, users: Arc<Users>, clock: Arc<dyn Clock>, on_air: OnAir) -> Arc<Self> {
+        Arc::new(Self {
+            reader,
+            users,
+            clock,
+            on_air,
+            table: Mutex::default(),
+            changes: broadcast::Sender::new(CHANGES),
+            notices: broadcast::Sender::new(CHANGES),
+        })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // each change leaves an entry whole, so a panic elsewhere leaves nothing half done
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows until the bus is closed.
+    pub async fn run(self: Arc<Self>) {
+        let mut live = self.reader.watch();
+        self.adopt().await;
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = beat.tick() => self.tell(),
+                update = live.recv() => match update {
+                    Ok(update) => self.hear(&update).await,
+                    Err(RecvError::Lagged(missed)) => {
+                        self.reader.count_missed(missed);
+                        self.catch_up().await;
+                    }
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+
+    /// Calls that were open before the hub was.
+    async fn adopt(&self) {
+        match self.reader.open_calls().await {
+            Ok(open) => {
+                for (tenant, call) in open {
+                    self.begin(&(tenant, call)).await;
+                }
+            }
+            Err(error) => tracing::error!(%error, "open calls cannot be read; the board shows them as they speak"),
+        }
+    }
+
+    async fn hear(&self, live: &Live) {
+        let id = (live.tenant.clone(), live.call.clone());
+        if !self.table().calls.contains_key(&id) {
+            self.begin(&id).await;
+        }
+        let now = self.clock.now();
+        let missed = {
+            let mut table = self.table();
+            let Some(entry) = table.calls.get_mut(&id) else { return };
+            match Reader::open(&entry.key, live) {
+                Ok(LiveUpdate::Event(event)) if event.seq > entry.seq + 1 => true,
+                Ok(update) => {
+                    let over = entry.take(update, now);
+                    self.settle(&mut table, id.clone(), over);
+                    false
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a live update does not open");
+                    false
+                }
+            }
+        };
+        if missed {
+            self.read(&id).await;
+        }
+    }
+
+    /// Marks what changed and lets go of what is over.
+    fn settle(&self, table: &mut Table, id: Id, over: bool) {
+        if !over {
+            table.changed.insert(id);
+            return;
+        }
+        table.changed.remove(&id);
+        let Some(entry) = table.calls.remove(&id) else { return };
+        table.gone.extend(entry.last_view().cloned());
+        drop(self.notices.send(Notice { tenant: id.0, agent: entry.labels.agent }));
+    }
+
+    async fn begin(&self, id: &Id) {
+        let (tenant, call) = id;
+        let opened = async {
+            let summary = self.reader.call(tenant, call).await?;
+            let key = self.reader.key(tenant, call).await?;
+            Ok::<_, StorageError>((summary, key))
+        };
+        match opened.await {
+            Ok((summary, _)) if summary.state != CallState::Open => {}
+            Ok((summary, key)) => {
+                let labels = Labels::new(&self.users, tenant, &summary.metadata);
+                let notice = Notice { tenant: tenant.clone(), agent: labels.agent.clone() };
+                self.table().calls.insert(id.clone(), Entry::new(key, tenant.clone(), summary, labels));
+                self.read(id).await;
+                // nobody waiting for it is no failure
+                drop(self.notices.send(notice));
+            }
+            // erased, or gone before it was heard of
+            Err(StorageError::NoSuchCall | StorageError::Erased) => {}
+            Err(error) => tracing::error!(%error, "a call cannot be shown on the board"),
+        }
+    }
+
+    /// Takes in the events of a call that it has not seen, from their rows.
+    async fn read(&self, (tenant, call): &Id) {
+        let id = (tenant.clone(), call.clone());
+        loop {
+            let Some(seq) = self.table().calls.get(&id).map(|entry| entry.seq) else { return };
+            let events = match self.reader.events(tenant, call, seq, PAGE).await {
+                Ok(events) => events,
+                Err(error) => {
+                    tracing::warn!(%error, "events of a call on air cannot be read");
+                    return;
+                }
+            };
+            let more = events.len() == PAGE;
+            let now = self.clock.now();
+            let mut table = self.table();
+            for event in events {
+                let Some(entry) = table.calls.get_mut(&id) else { return };
+                let over = entry.take(LiveUpdate::Event(event), now);
+                self.settle(&mut table, id.clone(), over);
+            }
+            if !more {
+                table.changed.insert(id.clone());
+                return;
+            }
+        }
+    }
+
+    async fn catch_up(&self) {
+        let ids: Vec<Id> = self.table().calls.keys().cloned().collect();
+        for id in ids {
+            self.read(&id).await;
+        }
+    }
+
+    /// Tells what changed. Rows whose caller has gone or come back, or that fell silent, change without an event.
+    fn tell(&self) {
+        let mut table = self.table();
+        let Table { calls, changed, gone } = &mut *table;
+        let mut rows = Vec::new();
+        for (id, entry) in calls.iter_mut() {
+            let on_air = (self.on_air)(&id.0, &id.1);
+            if !changed.contains(id) && on_air == entry.on_air && !entry.was_speaking() {
+                continue;
+            }
+            entry.on_air = on_air;
+            let before = entry.last_view().map(Arc::as_ptr);
+            let view = entry.view().filter(|view| Some(Arc::as_ptr(view)) != before);
+            rows.extend(view);
+        }
+        changed.clear();
+        let gone = std::mem::take(gone);
+        if !(rows.is_empty() && gone.is_empty()) {
+            // nobody watching is no failure
+            drop(self.changes.send(Arc::new(Change { rows, gone })));
+        }
+    }
+
+    /// Changes from now on.
+    pub fn changes(&self) -> Receiver<Arc<Change>> {
+        self.changes.subscribe()
+    }
+
+    /// Calls that begin and end from now on.
+    pub fn notices(&self) -> Receiver<Notice> {
+        self.notices.subscribe()
+    }
+
+    /// Every row that `principal` may see.
+    pub fn rows(&self, principal: &Principal) -> Vec<Arc<RowView>> {
+        self.views(principal, Action::SeeCalls)
+    }
+
+    fn views(&self, principal: &Principal, action: Action) -> Vec<Arc<RowView>> {
+        let table = self.table();
+        let views = table.calls.values().filter_map(Entry::last_view);
+        views.filter(|view| sees(principal, action, view)).cloned().collect()
+    }
+
+    /// Numbers of the calls that `principal` may count.
+    pub fn numbers(&self, principal: &Principal) -> Numbers {
+        let action = if principal.scope(Action::SeeCalls) > sotto_access::Scope::Nobody {
+            Action::SeeCalls
+        } else {
+            Action::SeeNumbers
+        };
+        let views = self.views(principal, action);
+        let agents: HashSet<&str> = views.iter().filter_map(|view| view.owners.agent.as_deref()).collect();
+        Numbers {
+            calls: views.len(),
+            alerts: views.iter().map(|view| view.alerts).sum(),
+            agents: agents.len(),
+            score: mean(views.iter().filter_map(|view| view.score)),
+            sentiment: mean(views.iter().filter_map(|view| view.sentiment)),
+        }
+    }
+
+    /// The agent's call on air: the one that is fed, else the newest.
+    pub fn current(&self, tenant: &TenantId, agent: &str) -> Option<Current> {
+        let table = self.table();
+        let own = table
+            .calls
+            .values()
+            .filter(|entry| entry.tenant == *tenant && entry.labels.agent.as_deref() == Some(agent));
+        let entry = own.max_by_key(|entry| ((self.on_air)(&entry.tenant, &entry.call), entry.created_at))?;
+        Some(Current {
+            call: entry.call.clone(),
+            created_at: entry.created_at,
+            channels: entry.channels.clone(),
+            scorecard: entry.scorecard.clone(),
+        })
+    }
+
+    /// How a call on air stands.
+    pub fn scores(&self, tenant: &TenantId, call: &CallId) -> Option<Box<LiveScores>> {
+        self.table().calls.get(&(tenant.clone(), call.clone()))?.scores.clone()
+    }
+
+    /// `by` takes an alert in hand; false when there is no such call or alert that `principal` may see to.
+    pub fn acknowledge(&self, principal: &Principal, call: &CallId, seq: u64, by: &str) -> bool {
+        let id = (principal.tenant().clone(), call.clone());
+        let mut table = self.table();
+        let Some(entry) = table.calls.get_mut(&id) else { return false };
+        let done = principal.may(Action::Acknowledge, &entry.labels.owners) && entry.acknowledge(seq, by);
+        if done {
+            table.changed.insert(id);
+        }
+        done
+    }
+}
+
+/// Whether a row is one that somebody may see.
+pub fn sees(principal: &Principal, action: Action, view: &RowView) -> bool {
+    view.tenant == *principal.tenant() && principal.may(action, &view.owners)
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| (sum / f64::from(count) * 100.0).round() / 100.0)
+}

@@ -1,0 +1,137 @@
+//! How agents and teams do, day by day.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::request::Parts,
+};
+use jiff::{ToSpan, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+use sotto_access::Action;
+use sotto_events::Timestamp;
+
+use crate::{
+    api::Shared,
+    caller::Caller,
+    outcome::{Means, TrendPoint, outcome},
+    problem::{Answer, Problem, query},
+    view::Labels,
+};
+
+/// Calls read for one answer.
+const MOST: usize = 5_000;
+const BATCH: usize = 200;
+/// Groups in one answer, those with most calls.
+const GROUPS: usize = 200;
+/// Whose a call is known no longer than its metadata are kept.
+const MOST_DAYS: u32 = 30;
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    Agent,
+    Team,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct TrendsQuery {
+    by: By,
+    days: Option<u32>,
+}
+
+#[derive(Serialize)]
+pub struct Trends {
+    days: Vec<String>,
+    groups: Vec<Group>,
+    calls: usize,
+    truncated: bool,
+}
+
+#[derive(Serialize)]
+struct Group {
+    id: String,
+    name: String,
+    total: TrendPoint,
+    daily: Vec<TrendPoint>,
+}
+
+struct Gathered {
+    name: String,
+    total: Means,
+    daily: Vec<Means>,
+}
+
+fn day(at: Timestamp) -> Option<Date> {
+    Some(TimeZone::UTC.to_datetime(jiff::Timestamp::from_millisecond(at.0).ok()?).date())
+}
+
+/// GET /v1/trends
+pub async fn trends(
+    State(api): Shared,
+    wanted: Result<Query<TrendsQuery>, QueryRejection>,
+    parts: Parts,
+) -> Answer<Json<Trends>> {
+    let caller = Caller::with(&api, &parts, Action::SeeNumbers)?;
+    let TrendsQuery { by, days } = query(wanted)?;
+    let principal = &caller.principal;
+    // numbers of a named agent are for those who may see whose calls they are
+    let action = match by {
+        By::Agent => Action::SeeCalls,
+        By::Team => Action::SeeNumbers,
+    };
+    let count = i64::from(days.unwrap_or(7).clamp(1, MOST_DAYS));
+    let today = day(api.clock.now()).ok_or_else(|| Problem::internal("the clock is wrong"))?;
+    let days: Vec<Date> = (0..count).rev().filter_map(|back| today.checked_sub(back.days()).ok()).collect();
+    let mut groups: BTreeMap<String, Gathered> = BTreeMap::new();
+    let (mut before, mut read, mut counted) = (None, 0, 0);
+    let truncated = 'calls: loop {
+        let batch = api.reader.calls(principal.tenant(), before.clone(), BATCH).await?;
+        let last_batch = batch.len() < BATCH;
+        for call in batch {
+            let index = day(call.created_at).and_then(|day| days.iter().position(|other| *other == day));
+            // newest first: what is older than the first day is all that follows
+            let Some(index) = index else { break 'calls false };
+            if read == MOST {
+                break 'calls true;
+            }
+            read += 1;
+            before = Some((call.created_at, call.call.clone()));
+            let labels = Labels::new(&api.users, principal.tenant(), &call.metadata);
+            let id = match by {
+                By::Agent => labels.agent.clone(),
+                By::Team => labels.team.clone(),
+            };
+            let Some(id) = id.filter(|_| principal.may(action, &labels.owners)) else { continue };
+            let Some(outcome) = outcome(&api, principal, &call).await? else { continue };
+            let name = match by {
+                By::Agent => labels.user.as_ref().map_or_else(|| id.clone(), |user| user.name.clone()),
+                By::Team => id.clone(),
+            };
+            let group = groups.entry(id).or_insert_with(|| Gathered {
+                name,
+                total: Means::default(),
+                daily: vec![Means::default(); days.len()],
+            });
+            group.total.add(&outcome);
+            group.daily[index].add(&outcome);
+            counted += 1;
+        }
+        if last_batch {
+            break false;
+        }
+    };
+    let mut groups: Vec<Group> = groups.into_iter().map(|(id, gathered)| gathered.group(id)).collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.total.calls));
+    let cut = groups.len() > GROUPS;
+    groups.truncate(GROUPS);
+    let days = days.iter().map(Date::to_string).collect();
+    Ok(Json(Trends { days, groups, calls: counted, truncated: truncated || cut }))
+}
+
+impl Gathered {
+    fn group(self, id: String) -> Group {
+        Group { id, name: self.name, total: self.total.point(), daily: self.daily.iter().map(Means::point).collect() }
+    }
+}

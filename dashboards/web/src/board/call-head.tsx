@@ -1,0 +1,82 @@
+import type { Connection } from '../shared/live';
+import { Icon } from '../shared/icon';
+import { clock, dayOf, secondsSince, timeOf, timeWithSecondsOf } from '../shared/time';
+import type { Call, Row } from '../wire';
+import { Link } from './link';
+import { agentOf } from './words';
+
+interface Props {
+  call: Call | null;
+  row: Row | null;
+  ended: { reason: string; duration: number } | null;
+  now: number;
+  connection: Connection;
+  closeTo: string;
+}
+
+const REASON: Record<string, string> = {
+  stopped: 'ended',
+  lost: 'ended: connection lost',
+  too_long: 'ended: longest length reached',
+  idle: 'ended: nothing more came',
+  drained: 'ended: the server was stopped',
+};
+
+export function CallHead({ call, row, ended, now, connection, closeTo }: Props) {
+  const agent = row ? agentOf(row) : call ? agentOf({ agent: call.metadata['agent'] ?? null, agent_name: call.agent_name }) : '';
+  const caller = row?.caller ?? masked(call?.metadata['caller']);
+  const where = [row?.team ?? call?.metadata['team'], row?.queue ?? call?.metadata['queue']].filter(Boolean).join(', ');
+  return (
+    <header class="call-head">
+      <div class="call-title">
+        <h1>
+          {agent} {caller && <span class="muted">with {caller}</span>}
+        </h1>
+        <Length call={call} ended={ended} row={row} now={now} connection={connection} />
+        <Link class="button quiet square" href={closeTo} title="Close (Esc)" aria-label="Close the call">
+          <Icon name="cross" />
+        </Link>
+      </div>
+      <ul class="facts">
+        {where && <li>{where}</li>}
+        {call && (
+          <>
+            <li>
+              {dayOf(Date.parse(call.created_at))}, {timeOf(Date.parse(call.created_at))}
+            </li>
+            <li>
+              recorded <b>never</b>
+            </li>
+            <li>
+              keeps words until <b>{dayOf(Date.parse(call.kept_until.transcript))}</b>, names until <b>{dayOf(Date.parse(call.kept_until.personal))}</b>, scores
+              until <b>{dayOf(Date.parse(call.kept_until.score))}</b>
+            </li>
+            <li>{call.dialect}</li>
+          </>
+        )}
+      </ul>
+    </header>
+  );
+}
+
+function Length({ call, row, ended, now, connection }: Omit<Props, 'closeTo'>) {
+  if (ended) return <span class="figures length">{clock(ended.duration)} {REASON[ended.reason] ?? `ended: ${ended.reason}`}</span>;
+  if (!call) return null;
+  if (call.state === 'erased') return <span class="length">erased</span>;
+  if (connection.state === 'lost') {
+    return <span class="length stale-word" role="status">connection lost since {timeWithSecondsOf(connection.since)}, retrying</span>;
+  }
+  if (call.state === 'ended') return <span class="length">ended</span>;
+  const waiting = row?.state === 'waiting';
+  return (
+    <span class="figures length">
+      <span class={waiting ? 'dot waiting' : 'dot'} aria-hidden="true" /> {clock(secondsSince(row?.started_at ?? call.created_at, now))} {waiting ? 'waiting' : 'live'}
+    </span>
+  );
+}
+
+/** As on the board, only the last four digits. */
+export function masked(caller: string | undefined): string | null {
+  if (!caller) return null;
+  return caller.includes('*') ? caller : `\u2217\u2217\u2217 ${caller.slice(-4)}`;
+}
