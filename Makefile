@@ -20,8 +20,10 @@ build: web ## the release binary
 demo: build ## play a two-sided call through a real Sotto and watch the transcript roll
 	@source tools/env && exec target/release/sotto demo tests/audio/sample_call.flac --scorecards docs/examples/scorecards
 
-test: web ## unit and whole-system tests
-	@source tools/env && cargo test --workspace --locked $(CARGO_FLAGS)
+test: web ## unit and whole-system tests, in a real browser too
+	@dashboards/alerts/check
+	@tools/browser >/dev/null
+	@source tools/env && source tools/node && cargo test --workspace --locked $(CARGO_FLAGS)
 
 lint: web ## rustfmt, clippy with warnings as errors, cargo-deny, typos
 	@tools/lint

@@ -104,6 +104,7 @@ impl CallMetrics {
                 &["queue"],
             )?,
         };
+        metrics.queue_full.with_label_values(&["updates"]);
         registry.register(Box::new(metrics.queue_full.clone()))?;
         registry.register(Box::new(metrics.on_air.clone()))?;
         registry.register(Box::new(metrics.parked.clone()))?;

@@ -22,6 +22,7 @@ pub fn run(config: &Config, command: cli::Users) -> Result<(), Failure> {
     match command {
         cli::Users::Put { tenant, login, name, role, teams } => {
             let login = login.to_lowercase();
+            let teams = teams.into_iter().filter(|team| !team.trim().is_empty()).collect();
             users.put(&User { login: login.clone(), tenant, name, role, teams }, SystemClock.now())?;
             note(&format!("{login} is {role}; set a password with `sotto users password {login}`"));
         }

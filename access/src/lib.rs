@@ -27,6 +27,8 @@ pub enum AccessError {
     NoSuchKey(String),
     #[error("nobody has the login {0}; list them with `sotto users list`")]
     NoSuchUser(String),
+    #[error("a login has no capital letters and no spaces")]
+    Login,
     #[error("the login {0} is taken")]
     Taken(String),
     #[error("a password must have 12 to 100 characters")]

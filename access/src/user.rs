@@ -167,6 +167,9 @@ impl Users {
     /// When something is no sound line of text, or the login is of another tenant.
     pub fn put(&self, user: &User, now: Timestamp) -> Result<(), AccessError> {
         line("login", &user.login)?;
+        if user.login != user.login.to_lowercase() || user.login.contains(char::is_whitespace) {
+            return Err(AccessError::Login);
+        }
         line("name", &user.name)?;
         user.teams.iter().try_for_each(|team| line("team", team))?;
         if user.teams.len() > MOST_TEAMS {
@@ -230,6 +233,8 @@ impl Users {
     /// # Errors
     /// [`LoginError`], saying as little as possible.
     pub fn log_in(&self, login: &str, password: &str, now: Timestamp) -> Result<Secret, LoginError> {
+        let login = login.trim().to_lowercase();
+        let login = login.as_str();
         let row = self.password_of(login).map_err(|_| LoginError::Store)?;
         let (kept, locked) = row.unwrap_or((None, None));
         if let Some(until) = locked.filter(|&until| until > now.0) {

@@ -26,6 +26,13 @@ impl DashboardMetrics {
             logins: IntCounterVec::new(Opts::new("sotto_logins_total", "Attempts to log in."), &["outcome"])?,
             acknowledged: IntCounter::new("sotto_alerts_acknowledged_total", "Alerts that somebody took in hand.")?,
         };
+        // from nothing on, so that the first of each is a rise
+        for kind in ["board", "call", "overlay"] {
+            metrics.watchers.with_label_values(&[kind]);
+        }
+        for outcome in ["ok", "link", "wrong", "locked"] {
+            metrics.logins.with_label_values(&[outcome]);
+        }
         registry.register(Box::new(metrics.watchers.clone()))?;
         registry.register(Box::new(metrics.lag.clone()))?;
         registry.register(Box::new(metrics.logins.clone()))?;

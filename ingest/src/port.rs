@@ -90,6 +90,21 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every reason, for metrics.
+    pub const ALL: [Self; 11] = [
+        Self::NoKey,
+        Self::UnknownKey,
+        Self::Purpose,
+        Self::Signature,
+        Self::OnAir,
+        Self::Over,
+        Self::Format,
+        Self::TenantFull,
+        Self::Full,
+        Self::Draining,
+        Self::Storage,
+    ];
+
     /// The name in protocol and metrics.
     pub const fn code(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 use prometheus::{
     Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
+use sotto_events::Level;
 
 /// Handles to every metric of this room.
 #[derive(Clone)]
@@ -105,6 +106,10 @@ impl PipelineMetrics {
                 &FACTOR,
             ))?,
         };
+        // from nothing on, so that the first of each is a rise
+        for level in [Level::Notice, Level::Warning, Level::Urgent].map(Level::name).into_iter().chain(["none"]) {
+            metrics.moments.with_label_values(&[level]);
+        }
         metrics.register(registry)?;
         Ok(metrics)
     }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::*;
 
@@ -144,11 +144,50 @@ fn help_and_completions_are_there() {
 #[test]
 fn mh13_a_recorded_conversation_is_measured() {
     let done = done(sotto().args(["score", "--json", &audio("sample_call.flac")]));
-    let measures: Value = serde_json::from_str(&done.out).unwrap_or_else(|_| panic!("{}", done.err));
+    let all: Value = serde_json::from_str(&done.out).unwrap_or_else(|_| panic!("{}", done.err));
+    let measures = &all["measures"];
     // `sample_call.json` gives the agent 21.6 s and the customer 17.0 s, pauses inside their turns included; once they overlap
     let channel = |index: usize, name: &str| measures["channels"][index][name].as_f64().unwrap();
     assert!((channel(0, "talk") - 21.6).abs() < 4.0 && (channel(1, "talk") - 17.0).abs() < 4.0, "{measures}");
     assert!((0.45..0.6).contains(&channel(0, "talk_share")), "{measures}");
     assert!((120.0..260.0).contains(&channel(0, "words_per_minute")), "{measures}");
     assert!(measures["dead_air"] == 0.0 && measures["overlap"].as_f64().unwrap() < 1.0, "{measures}");
+}
+
+#[test]
+fn mr9_a_scorecard_is_tried_on_a_recording() {
+    let card = "docs/examples/scorecards/cards.toml";
+    let done = done(sotto().args(["score", "--scorecard", card, "--json", &audio("sample_call.flac")]));
+    let all: Value = serde_json::from_str(&done.out).unwrap_or_else(|_| panic!("{}", done.err));
+    assert_eq!(all["scores"]["scorecard"], json!({ "name": "Card support", "version": "1" }));
+    let script = all["scores"]["script"].as_array().unwrap();
+    assert_eq!((&script[0]["id"], &script[0]["state"]), (&json!("greeting"), &json!("done")));
+    assert_eq!(all["moments"][0]["id"], "lost-card");
+    assert_eq!(all["moments"][0]["channel"], 1);
+    assert!((1.0..100.0).contains(&all["scores"]["total"].as_f64().unwrap()), "{all}");
+}
+
+#[test]
+fn a_wrong_scorecard_is_refused_with_what_would_be_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let card = folder.path().join("card.toml");
+    std::fs::write(&card, "name = \"a\"\nversion = \"1\"\n[[moments]]\nid = \"x\"\ntitle = \"X\"\nphrases = []")
+        .unwrap();
+    let done = done(sotto().args(["score", "--scorecard", card.to_str().unwrap(), &audio("sample_call.flac")]));
+    assert_eq!(done.code, 1);
+    assert!(done.err.contains("moments.x: phrases must be 1 to 32"), "{}", done.err);
+}
+
+#[test]
+fn people_are_managed_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = |arguments: &[&str]| done(sotto().env("SOTTO_DATA", folder.path()).arg("users").args(arguments));
+    let put = users(&["put", "acme", "Ana", "--name", "Ana Ruiz", "--role", "agent", "--teams", "cards,loans"]);
+    assert_eq!(put.code, 0, "{}", put.err);
+    assert!(users(&["list"]).out.contains("ana  acme  agent  cards,loans  Ana Ruiz"));
+    assert!(users(&["link", "ana"]).out.starts_with("http://127.0.0.1:7301/open#sl_"));
+    assert_eq!(users(&["put", "acme", "ben", "--name", "Ben", "--role", "king"]).code, 2);
+    assert_eq!(users(&["remove", "nobody"]).code, 1);
+    assert_eq!(users(&["remove", "ana"]).code, 0);
+    assert_eq!(users(&["list"]).out, "");
 }

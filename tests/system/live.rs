@@ -26,7 +26,7 @@ async fn a_call_is_written_down_told_and_kept() {
     let said = texts(&events);
     assert!(said.iter().any(|(channel, text)| *channel == 0 && text.contains("Thank you for calling Harbor Bank")));
     assert!(said.iter().any(|(channel, text)| *channel == 1 && text.contains("I lost my credit card")));
-    let measured = &events[events.len() - 2];
+    let measured = &events[events.len() - 3];
     assert_eq!((&measured["type"], &measured["version"]), (&json!("measured"), &json!("conversation-1")));
     let shares: Vec<f64> =
         measured["channels"].as_array().unwrap().iter().map(|c| c["talk_share"].as_f64().unwrap()).collect();
@@ -135,7 +135,7 @@ async fn live_events_are_followed_without_a_hole() {
     say(&mut socket, &json!({ "type": "stop" })).await;
     heard.extend(hear_all(&mut socket).await);
     let body = response.text().await.unwrap();
-    assert!(body.lines().any(|line| line == "event: measures"));
+    assert!(body.lines().any(|line| line == "event: scores"));
     let followed: Vec<Value> = body
         .lines()
         .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())

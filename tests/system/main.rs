@@ -4,10 +4,13 @@
 
 mod architecture;
 mod bad_input;
+mod browser;
 mod command_line;
 mod durability;
 mod full_disk;
 mod live;
+mod observed;
+mod people;
 mod privacy;
 mod start;
 mod support;
