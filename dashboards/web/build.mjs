@@ -13,21 +13,18 @@ if (process.argv.includes('--tests')) {
 } else {
   await rm('dist', { recursive: true, force: true });
   await mkdir('dist/assets', { recursive: true });
+  const pages = { ...shared, minify: true, legalComments: 'none', loader: { '.css': 'css', '.svg': 'file' }, outdir: 'dist/assets' };
+  // charts are fetched when they are looked at
+  await build({ ...pages, entryPoints: { board: 'src/board/main.tsx' }, splitting: true, chunkNames: 'board-[name]-[hash]' });
   await build({
-    ...shared,
-    minify: true,
-    legalComments: 'none',
-    loader: { '.css': 'css', '.svg': 'file' },
+    ...pages,
     // the overlay is one file that other pages embed: its style goes into the script as text
     entryPoints: {
-      board: 'src/board/main.tsx',
       overlay: 'src/overlay/element.tsx',
       'overlay-page': 'src/overlay/page.ts',
       microphone: 'src/microphone/main.tsx',
       'microphone-worklet': 'src/microphone/worklet.ts',
     },
-    outdir: 'dist/assets',
-    metafile: true,
   });
   for (const page of ['index', 'overlay', 'microphone']) await cp(`src/pages/${page}.html`, `dist/${page}.html`);
   await cp('src/pages/icon.svg', 'dist/assets/icon.svg');

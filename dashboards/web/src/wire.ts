@@ -82,7 +82,7 @@ export interface Board {
   numbers: Numbers;
 }
 
-/** GET /v1/board/live, event `rows`: rows that changed, whole, and calls that are over. At most twice a second. */
+/** GET /v1/board/live, event `rows`: rows that changed, whole, and calls that are over. At most four times a second. */
 export interface BoardChange {
   now: string;
   rows: Row[];
@@ -238,7 +238,7 @@ export interface Call {
   agent_name: string | null;
 }
 
-/** GET /v1/calls?limit=&before=&agent=&team=&queue=&moment=&from=&to=&q= : newest first. */
+/** POST /v1/calls/search with what is looked for in the body (`words` and the like never stand in a URL); newest first. */
 export interface History {
   calls: HistoryCall[];
   /** For `before` of the next page; none when there is no more. */
@@ -250,7 +250,7 @@ export interface History {
 export interface HistoryCall extends Call {
   /** Closed with the call; none while it is on air or when it has expired. */
   summary: { duration: number; score: number | null; adherence: number | null; sentiment: number | null; talk_share: number[]; moments: string[] } | null;
-  /** Where the words of `q` were said; at most five. */
+  /** Where the words that were looked for were said; at most five. */
   hits: { seq: number; channel: number; at: number; text: string }[];
 }
 

@@ -16,13 +16,16 @@ const OUTSIDE: [&str; 24] = [
 /// Most words of the part before "at".
 const LOCAL: usize = 10;
 
-/// Stretches of words that are addresses.
-pub fn emails(words: &Words<'_>) -> Vec<Range<usize>> {
+/// Stretches of words that are addresses. `expected`: somebody has asked for one.
+pub fn emails(words: &Words<'_>, expected: bool) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for at in 0..words.len() {
         let word = words.at(at);
         if word.contains('@') || misheard(word) {
             found.push(announced(words, at)..at + 1);
+        } else if word == "dot" && ENDINGS.contains(&words.at(at + 1)) && (expected || is_announced(words, at)) {
+            // "at" was not heard
+            found.push(local(words, at)..at + 2);
         } else if word == "at"
             && let Some(end) = domain(words, at + 1)
         {
@@ -41,9 +44,12 @@ fn misheard(word: &str) -> bool {
 
 /// Where an address begins whose last word is `at`: after "email is", however many words that are.
 fn announced(words: &Words<'_>, at: usize) -> usize {
-    let cue =
-        (at.saturating_sub(LOCAL)..at).any(|index| matches!(words.at(index), "email" | "e-mail" | "mail" | "address"));
-    if cue { local(words, at) } else { at }
+    if is_announced(words, at) { local(words, at) } else { at }
+}
+
+fn is_announced(words: &Words<'_>, at: usize) -> bool {
+    let cue = |word: &str| matches!(word, "email" | "e-mail" | "mail" | "address" | "write" | "reach" | "underscore");
+    (at.saturating_sub(LOCAL)..at).any(|index| cue(words.at(index)))
 }
 
 /// "example dot co dot uk" or "example.com", perhaps in several words; gives its end.

@@ -112,7 +112,8 @@ impl Redactor {
     /// Whether a final ends in digits that may be the beginning of a number that is hidden.
     pub fn is_open(&self, made: &Final) -> bool {
         let words = Words::of(&made.text);
-        let last = runs(&words).pop().filter(|run| run.words.end == words.len());
+        let expected = self.number_expected(made.channel, made.start);
+        let last = runs(&words, expected).pop().filter(|run| run.words.end == words.len());
         let hidden = self.spans((made.channel, made.start), &words, false);
         last.is_some_and(|run| {
             !run.amount
@@ -126,7 +127,10 @@ impl Redactor {
         let mut spans = {
             let words = Words::of(&made.text);
             let mut spans = self.spans((made.channel, made.start), &words, false);
-            spans.extend(next.and_then(|next| joined(&words, next)).filter(|(_, kind)| self.settings.hides(*kind)));
+            let expected = self.number_expected(made.channel, made.start);
+            spans.extend(
+                next.and_then(|next| joined(&words, next, expected)).filter(|(_, kind)| self.settings.hides(*kind)),
+            );
             spans
         };
         settle(&mut spans);
@@ -171,8 +175,8 @@ impl Redactor {
             matches!(kind, Redaction::Card | Redaction::NationalId | Redaction::Account | Redaction::Phone)
         };
         spans.iter_mut().filter(|(_, kind)| number(kind)).for_each(|(_, kind)| *kind = Redaction::Digits);
-        let expected = self.asked_at(start).is_some() || self.chain_at(channel, start).is_some();
-        for run in runs(&words) {
+        let expected = self.number_expected(channel, start);
+        for run in runs(&words, expected).into_iter().filter(|run| expected || !run.time) {
             let open = run.words.end == words.len() && run.digits.len() >= OPEN;
             if self.settings.hides(Redaction::Digits)
                 && (open || run.digits.len() >= 4 || (expected && run.digits.len() >= 2))
@@ -188,7 +192,7 @@ impl Redactor {
     }
 
     fn spans(&self, (channel, start): (u8, MediaTime), words: &Words<'_>, unfinished: bool) -> Vec<Span> {
-        let (runs, cues) = (runs(words), cues(words));
+        let (runs, cues) = (runs(words, self.number_expected(channel, start)), cues(words));
         let asked = self.asked_at(start);
         let mut spans: Vec<Span> = Vec::new();
         let about_birth = |kind: Option<Redaction>| kind == Some(Redaction::DateOfBirth);
@@ -203,11 +207,19 @@ impl Redactor {
             spans.extend(kind.map(|kind| (run.words.clone(), kind)));
         }
         spans.extend(births.into_iter().map(|span| (span, Redaction::DateOfBirth)));
-        spans.extend(email::emails(words).into_iter().map(|span| (span, Redaction::Email)));
+        spans.extend(
+            email::emails(words, asked == Some(Redaction::Email)).into_iter().map(|span| (span, Redaction::Email)),
+        );
         let named = asked == Some(Redaction::Name);
         spans.extend(names::names(words, named, unfinished).into_iter().map(|span| (span, Redaction::Name)));
         spans.retain(|(_, kind)| self.settings.hides(*kind));
         spans
+    }
+
+    /// Whether somebody has asked for a number, or one is being read out.
+    fn number_expected(&self, channel: u8, time: MediaTime) -> bool {
+        let asked = self.asked_at(time).is_some_and(|kind| !matches!(kind, Redaction::Name | Redaction::Email));
+        asked || self.chain_at(channel, time).is_some()
     }
 
     fn asked_at(&self, time: MediaTime) -> Option<Redaction> {
@@ -220,10 +232,10 @@ impl Redactor {
 }
 
 /// The number at the end of `words`, when the one at the beginning of `next` makes it long enough to be hidden.
-fn joined(words: &Words<'_>, next: &str) -> Option<Span> {
-    let last = runs(words).pop().filter(|run| run.words.end == words.len() && !run.amount)?;
+fn joined(words: &Words<'_>, next: &str, expected: bool) -> Option<Span> {
+    let last = runs(words, expected).pop().filter(|run| run.words.end == words.len() && !run.amount)?;
     let next = Words::of(next);
-    let first: Run = runs(&next).into_iter().next().filter(|run| run.words.start <= 2 && !run.amount)?;
+    let first: Run = runs(&next, expected).into_iter().next().filter(|run| run.words.start <= 2 && !run.amount)?;
     let count = last.digits.len() + first.digits.len();
     (count >= JOINED).then(|| (last.words, numbers::by_length(count).unwrap_or(Redaction::Account)))
 }

@@ -248,10 +248,17 @@ pub fn names(words: &Words<'_>, expected: bool, unfinished: bool) -> Vec<Range<u
             found.extend(last.or_else(|| name(words, from, false)));
         }
     }
+    if expected {
+        // a last name may have lost its capital: "Olga, stone."
+        for span in &mut found {
+            span.end += usize::from(is_name(words, span.end, true));
+        }
+    }
     found.extend(spelled(words, expected));
     if expected && found.is_empty() && words.len() <= 6 {
         let answer = (0..words.len()).find_map(|at| name(words, at, false));
         let short = || (0..words.len()).filter(|_| words.len() <= 3).find_map(|at| name(words, at, true));
+        let answer = answer.map(|span| span.start..span.end + usize::from(is_name(words, span.end, true)));
         found.extend(answer.or_else(short));
     }
     found

@@ -18,7 +18,8 @@ const LONG: usize = 7;
 pub fn kind(run: &Run, cues: &[Cue], asked: Option<Redaction>) -> Option<Redaction> {
     let count = run.digits.len();
     let near = nearest(run, cues);
-    if run.amount && count < 9 {
+    let read_out = asked.is_some() || near == Some(Subject::Personal(Redaction::Card));
+    if (run.amount && count < 9) || (run.time && !read_out) {
         return None;
     }
     // a recogniser may drop a digit of a card or hear one too many: length alone decides

@@ -71,7 +71,14 @@ fn mr8_a_card_read_out_in_pieces_is_hidden_from_its_first_digit() {
     ]);
     assert_eq!(kept[1..5], ["Sure. [card].", "[card]", "[card].", "[card]."]);
     let kept = talk(&[("c", "Okay, 4935."), ("c", "A0438."), ("c", "I ate 805s.")]);
-    assert_eq!(kept, ["Okay, [account].", "[account].", "I ate [account]."]);
+    assert_eq!(kept, ["Okay, [account].", "[account].", "I [account]."]);
+    // a piece written like a time of day, and digits heard as words
+    let kept = talk(&[("a", "What is the card number?"), ("c", "It's 5:16."), ("c", "for 1 to 805.")]);
+    assert_eq!(kept[1..], ["It's [card].", "[card]."]);
+    let kept = talk(&[("c", "Come at 5:16."), ("c", "That's fine, for me too.")]);
+    assert_eq!(kept, ["Come at 5:16.", "That's fine, for me too."]);
+    let kept = talk(&[("c", "It's 5:16."), ("c", "4111 1111.")]);
+    assert_eq!(kept[0], "It's [account].");
     // nobody said what it is
     let kept = talk(&[("c", "So it's 4111."), ("c", "1111."), ("c", "11."), ("c", "That's it.")]);
     assert_eq!(kept[0], "So it's [account].");
@@ -131,6 +138,8 @@ fn ci4_names_are_hidden_where_a_phrase_gives_them() {
     assert_eq!(kept[1], "Sure. [name].");
     let kept = talk(&[("a", "May I have your full name, please?"), ("c", "Sure, alga.")]);
     assert_eq!(kept[1], "Sure, [name].");
+    let kept = talk(&[("a", "May I have your full name, please?"), ("c", "Olga, stone.")]);
+    assert_eq!(kept[1], "[name].");
 }
 
 #[test]
@@ -142,6 +151,8 @@ fn mr8_addresses_are_hidden_written_or_spoken() {
         ("My email is Sophia Garcia67@company.org", "My email is [email]"),
         ("My email is alga_leatgmail.co.uk", "My email is [email]"),
         ("look at this dot", "look at this dot"),
+        ("You can write to Sophia garcia67@company.org", "You can write to [email]"),
+        ("My email is ann underscore lee gmail dot com.", "My email is [email]."),
     ] {
         assert_eq!(alone(text), wanted);
     }

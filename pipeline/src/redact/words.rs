@@ -52,6 +52,8 @@ pub struct Run {
     pub groups: Vec<usize>,
     /// Money, a share, a time or a count, not a number that stands for somebody.
     pub amount: bool,
+    /// Written like a time of day and nothing else.
+    pub time: bool,
 }
 
 /// Words that may stand inside a number.
@@ -64,29 +66,35 @@ const UNITS: [&str; 37] = [
     "year", "times", "people", "items", "million", "billion", "miles", "units", "degrees", "points", "bucks", "calls",
 ];
 
-/// Every number in `words`, as long as it goes.
-pub fn runs(words: &Words<'_>) -> Vec<Run> {
+/// Every number in `words`, as long as it goes. `expected`: a number was asked for or is being read out, so words that
+/// sound like digits beside digits are digits.
+pub fn runs(words: &Words<'_>, expected: bool) -> Vec<Run> {
     let mut runs = Vec::new();
     let mut at = 0;
     while at < words.len() {
-        let Some((digits, taken, mut amount)) = digits_at(words, at) else {
+        let next_is = |at: usize| digits_at(words, at).is_some();
+        let found = digits_at(words, at).or_else(|| homophone(words, at).filter(|_| expected && next_is(at + 1)));
+        let Some((digits, taken, mut amount)) = found else {
             at += 1;
             continue;
         };
+        let mut time = is_time(words.at(at));
         let (start, mut all, mut groups, mut end) = (at, digits.clone(), vec![digits.len()], at + taken);
         loop {
             let mut next = end;
             while next < end + 2 && FILLERS.contains(&words.at(next)) {
                 next += 1;
             }
-            let Some((digits, taken, more)) = digits_at(words, next) else { break };
+            let heard = digits_at(words, next).or_else(|| homophone(words, next).filter(|_| expected));
+            let Some((digits, taken, more)) = heard else { break };
+            time &= is_time(words.at(next));
             all.push_str(&digits);
             groups.push(digits.len());
             amount |= more;
             end = next + taken;
         }
         amount |= UNITS.contains(&words.at(end));
-        runs.push(Run { words: start..end, digits: all, groups, amount });
+        runs.push(Run { words: start..end, digits: all, groups, amount, time });
         at = end;
     }
     runs
@@ -95,6 +103,9 @@ pub fn runs(words: &Words<'_>) -> Vec<Run> {
 /// The digits said from word `at` on, how many words they take, and whether they are an amount.
 fn digits_at(words: &Words<'_>, at: usize) -> Option<(String, usize, bool)> {
     let word = words.at(at);
+    if let Some(digits) = joined_by_hyphens(word) {
+        return Some((digits, 1, false));
+    }
     if let Some(times) = match word {
         "double" => Some(2),
         "triple" | "treble" => Some(3),
@@ -119,6 +130,31 @@ fn digits_at(words: &Words<'_>, at: usize) -> Option<(String, usize, bool)> {
         }
     }
     Some((number.to_string(), taken, amount))
+}
+
+/// "five-five-five"
+fn joined_by_hyphens(word: &str) -> Option<String> {
+    let parts: Option<Vec<String>> = word.split('-').map(|part| Some(single(part)?.to_string())).collect();
+    parts.filter(|parts| parts.len() > 1 && word.contains(char::is_alphabetic)).map(|parts| parts.concat())
+}
+
+/// What a digit is heard as.
+fn homophone(words: &Words<'_>, at: usize) -> Option<(String, usize, bool)> {
+    let digit = match words.at(at) {
+        "won" => "1",
+        "to" | "too" => "2",
+        "for" | "fore" => "4",
+        "ate" => "8",
+        _ => return None,
+    };
+    Some((digit.to_owned(), 1, false))
+}
+
+fn is_time(word: &str) -> bool {
+    word.split_once(':').is_some_and(|(hour, minutes)| {
+        let below = |text: &str, end: u32| text.parse::<u32>().is_ok_and(|number| number < end);
+        minutes.len() == 2 && hour.len() <= 2 && below(hour, 24) && below(minutes, 60)
+    })
 }
 
 /// A number below a hundred in words: "seven", "oh", "nineteen", "twenty one", "twenty-one".
@@ -156,13 +192,12 @@ fn single(word: &str) -> Option<u64> {
 }
 
 /// Digits with the separators that people and recognisers write, and with what a recogniser makes of a sound beside
-/// them: "A0438", "47:411/2368". Not money, shares, ordinals or times of day.
+/// them: "A0438", "47:411/2368". Not money, shares or ordinals.
 fn written(word: &str) -> Option<String> {
     let digits: String = word.chars().filter(char::is_ascii_digit).collect();
     let plain = word.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '.' | ',' | '/' | '(' | ')' | '+' | '#'));
     let money = word.starts_with(['$', '£', '€']) || word.ends_with('%');
-    let time = digits.len() < 5 && word.split_once(':').is_some_and(|(hour, rest)| hour.len() <= 2 && rest.len() >= 2);
-    let smeared = digits.len() >= 3 && !money && !time;
+    let smeared = digits.len() >= 3 && !money;
     ((plain && !digits.is_empty()) || smeared).then_some(digits)
 }
 
@@ -171,7 +206,8 @@ mod tests {
     use super::*;
 
     fn digits(text: &str) -> Vec<(String, bool)> {
-        runs(&Words::of(text)).into_iter().map(|run| (run.digits, run.amount)).collect()
+        let runs = runs(&Words::of(text), false);
+        runs.into_iter().filter(|run| !run.time).map(|run| (run.digits, run.amount)).collect()
     }
 
     #[test]
@@ -187,6 +223,11 @@ mod tests {
         assert_eq!(digits("A0438"), one("0438"));
         assert_eq!(digits("It's 47:411/2368."), one("474112368"));
         assert_eq!(digits("at 10:30 on the 21st"), vec![]);
+        assert_eq!(digits("it's 47:41"), one("4741"));
+        assert_eq!(digits("five-five-five oh one"), one("55501"));
+        assert_eq!(digits("555 for 555"), vec![("555".to_owned(), false), ("555".to_owned(), false)]);
+        let expected = runs(&Words::of("555 for 555 and I ate 3"), true);
+        assert_eq!(expected.iter().map(|run| run.digits.as_str()).collect::<Vec<_>>(), ["555455583"]);
     }
 
     #[test]

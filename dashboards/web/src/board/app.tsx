@@ -1,22 +1,24 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import type { Session } from '../wire';
 import { useStore } from '../shared/store';
+import { Alerts, Title } from './alerts';
 import { BoardPage } from './board';
 import { CallPage } from './call';
 import { Header } from './header';
 import { HistoryPage } from './history';
-import { board, followBoard } from './live-board';
+import { Keys } from './keys';
+import { later } from './later';
+import { followBoard } from './live-board';
 import { LoginPage, OpenLinkPage } from './login';
 import { NumbersPage } from './numbers';
 import { type Route, route } from './route';
 import { loadSession, may, session } from './session';
-import { chime, Heard } from './sound';
 import { Failed, State } from './state';
 import { Trouble } from './trouble';
-import { TrendsPage } from './trends';
-import { useWide } from './wide';
 import { WallPage } from './wall';
-import { agentOf, LEVEL_WORD } from './words';
+import { useWide } from './wide';
+
+const TrendsPage = later(async () => (await import('./trends')).TrendsPage);
 
 export function App() {
   const current = useStore(route);
@@ -35,20 +37,27 @@ export function App() {
 }
 
 function Pages({ session, current }: { session: Session; current: Route }) {
-  const seesNumbers = may(session, 'see_numbers') || may(session, 'see_calls');
+  const seesNumbers = may(session, 'see_numbers');
   useEffect(() => (seesNumbers ? followBoard() : undefined), [seesNumbers, session.user.login]);
-  const raised = useAlerts();
   const from = useRef<From>('board');
   if (current.page === 'board' || current.page === 'history') from.current = current.page;
-  if (current.page === 'wall' && may(session, 'see_calls')) return <WallPage />;
+  const wall = current.page === 'wall' && may(session, 'see_calls');
+  return (
+    <>
+      <Title page={current.page} />
+      <Alerts />
+      {wall ? <WallPage /> : <Desk session={session} current={current} from={from.current} />}
+    </>
+  );
+}
+
+function Desk({ session, current, from }: { session: Session; current: Route; from: From }) {
   return (
     <div class="app">
-      <Header session={session} here={current.page === 'call' ? from.current : current.page} />
+      <Header session={session} here={current.page === 'call' ? from : current.page} />
       <Trouble />
-      <p class="visually-hidden" role="status">
-        {raised}
-      </p>
-      <Page session={session} current={current} from={from.current} />
+      <Page session={session} current={current} from={from} />
+      <Keys />
     </div>
   );
 }
@@ -59,7 +68,7 @@ type From = 'board' | 'history';
 /** A call opens beside the list it was chosen from, when there is room; else the list waits unseen. */
 function Page({ session, current, from }: { session: Session; current: Route; from: From }) {
   const wide = useWide();
-  if (current.page === 'trends') return may(session, 'see_numbers') ? <TrendsPage /> : <Refused />;
+  if (current.page === 'trends') return may(session, 'see_numbers') ? <TrendsPage session={session} /> : <Refused />;
   if (current.page === 'unknown') return <Instead title="There is no such page" text="The address may be mistyped." />;
   if (!may(session, 'see_calls')) return current.page === 'board' ? <NumbersPage /> : <Refused />;
   const call = current.page === 'call' ? current.id : null;
@@ -84,28 +93,4 @@ function Instead(props: { title: string; text: string }) {
       <State {...props} />
     </main>
   );
-}
-
-/** Sounds new alerts and counts open ones in the tab's title; returns the newest in words. */
-function useAlerts(): string {
-  const [raised, setRaised] = useState('');
-  useEffect(() => {
-    const heard = new Heard();
-    const title = document.title;
-    const look = () => {
-      const { rows, numbers, offset } = board.value;
-      const next = heard.next(rows.values(), Date.now() + offset);
-      if (next) {
-        chime(next.alert.level);
-        setRaised(`${LEVEL_WORD[next.alert.level]}: ${next.alert.title}, ${agentOf(next.row)}`);
-      }
-      document.title = numbers?.alerts ? `(${numbers.alerts}) ${title}` : title;
-    };
-    const leave = board.subscribe(look);
-    return () => {
-      leave();
-      document.title = title;
-    };
-  }, []);
-  return raised;
 }

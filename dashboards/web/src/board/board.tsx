@@ -3,7 +3,7 @@ import type { Session } from '../wire';
 import { useStore } from '../shared/store';
 import { timeWithSecondsOf, useNow } from '../shared/time';
 import { Filters } from './filters';
-import { isTyping, Keys, showKeys } from './keys';
+import { isTyping, showKeys } from './keys';
 import { CallList } from './list';
 import { board, type BoardState, MAX_ROWS, shownTime } from './live-board';
 import { arrange, type Entry, type Filter, matches, NO_FILTER, sorted, type Sort } from './order';
@@ -46,7 +46,6 @@ export function BoardPage({ session, opened }: { session: Session; opened: strin
           {MAX_ROWS} of {state.numbers.calls} calls are shown.
         </p>
       )}
-      <Keys />
     </section>
   );
 }

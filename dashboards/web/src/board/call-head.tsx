@@ -3,7 +3,7 @@ import { Icon } from '../shared/icon';
 import { clock, dayOf, secondsSince, timeOf, timeWithSecondsOf } from '../shared/time';
 import type { Call, Row } from '../wire';
 import { Link } from './link';
-import { agentOf } from './words';
+import { agentOf, maskedCaller } from './words';
 
 interface Props {
   call: Call | null;
@@ -24,7 +24,7 @@ const REASON: Record<string, string> = {
 
 export function CallHead({ call, row, ended, now, connection, closeTo }: Props) {
   const agent = row ? agentOf(row) : call ? agentOf({ agent: call.metadata['agent'] ?? null, agent_name: call.agent_name }) : '';
-  const caller = row?.caller ?? masked(call?.metadata['caller']);
+  const caller = row?.caller ?? maskedCaller(call?.metadata ?? {});
   const where = [row?.team ?? call?.metadata['team'], row?.queue ?? call?.metadata['queue']].filter(Boolean).join(', ');
   return (
     <header class="call-head">
@@ -73,10 +73,4 @@ function Length({ call, row, ended, now, connection }: Omit<Props, 'closeTo'>) {
       <span class={waiting ? 'dot waiting' : 'dot'} aria-hidden="true" /> {clock(secondsSince(row?.started_at ?? call.created_at, now))} {waiting ? 'waiting' : 'live'}
     </span>
   );
-}
-
-/** As on the board, only the last four digits. */
-export function masked(caller: string | undefined): string | null {
-  if (!caller) return null;
-  return caller.includes('*') ? caller : `\u2217\u2217\u2217 ${caller.slice(-4)}`;
 }

@@ -1,11 +1,12 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { useStore } from '../shared/store';
 import { useNow } from '../shared/time';
 import type { Evidence, Session } from '../wire';
 import { CallHead } from './call-head';
+import { isTyping } from './keys';
 import { board, shownTime } from './live-board';
-import { MomentList } from './moments';
 import { MeasureTable } from './measures';
+import { MomentList } from './moments';
 import { navigate } from './route';
 import { ScorecardPanel } from './scorecard';
 import { ScriptList } from './script';
@@ -14,7 +15,7 @@ import { TranscriptView } from './transcript';
 import { key } from './transcript-model';
 import { useCall } from './use-call';
 import { Versions } from './versions';
-import { isTyping } from './keys';
+import { useWide } from './wide';
 
 /** What is shown and marked; counted, so that a second click shows it again. */
 export interface Shown {
@@ -30,7 +31,13 @@ export function CallPage({ id, session, closeTo }: { id: string; session: Sessio
   const row = state.rows.get(id) ?? null;
   const [shown, setShown] = useState<Shown | null>(null);
   const show = (evidence: Evidence) => setShown((before) => ({ key: key(evidence), count: (before?.count ?? 0) + 1 }));
+  const section = useRef<HTMLElement>(null);
+  const wide = useWide();
   useEscape(closeTo);
+  // alone on a narrow screen, the call takes the focus from the list that is no longer seen
+  useEffect(() => {
+    if (!wide) section.current?.focus({ preventScroll: true });
+  }, []);
 
   if (error && !call) {
     return (
@@ -41,7 +48,7 @@ export function CallPage({ id, session, closeTo }: { id: string; session: Sessio
   }
   const channels = call?.format.channels ?? [];
   return (
-    <section class="call" aria-label="Call">
+    <section ref={section} class="call" aria-label="Call" tabIndex={-1}>
       <CallHead call={call} row={row} ended={transcript.ended} now={now} connection={connection} closeTo={closeTo} />
       <div class="call-body">
         {call ? (

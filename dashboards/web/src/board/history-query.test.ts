@@ -1,19 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { historyPath, markWords, NO_SEARCH } from './history-query';
+import { markWords, NO_SEARCH, searchBody } from './history-query';
 
 test('only what is filled in is asked for, and the last day is included', () => {
-  assert.equal(historyPath(NO_SEARCH, null), '/v1/calls?limit=50');
-  const url = new URL(historyPath({ ...NO_SEARCH, q: ' cancel ', from: '2026-11-01', to: '2026-11-01' }, '9'), 'http://x');
-  const of = (name: string) => url.searchParams.get(name);
-  assert.deepEqual([of('q'), of('before'), of('team')], ['cancel', '9', null]);
-  assert.equal(Date.parse(of('to') ?? '') - Date.parse(of('from') ?? ''), 86_400_000);
+  assert.deepEqual(searchBody(NO_SEARCH, null), { limit: 50 });
+  const { from, to, ...rest } = searchBody({ ...NO_SEARCH, words: ' cancel ', from: '2026-11-01', to: '2026-11-01' }, '9~a');
+  assert.deepEqual(rest, { limit: 50, words: 'cancel', before: '9~a' });
+  assert.equal(Date.parse(String(to)) - Date.parse(String(from)), 86_400_000);
 });
 
-test('words are marked as they stand, whatever they are made of', () => {
-  assert.deepEqual(markWords('Cancel it, (cancel) now', 'cancel NOW').filter(({ found }) => found).map(({ text }) => text), ['Cancel', 'cancel', 'now']);
-  assert.deepEqual(markWords('a (b', '(b'), [
-    { text: 'a ', found: false },
-    { text: '(b', found: true },
-  ]);
+test('words are marked in their order, whole, whatever stands between them', () => {
+  const found = (text: string, words: string) =>
+    markWords(text, words)
+      .filter((part) => part.found)
+      .map((part) => part.text);
+  assert.deepEqual(found('Cancel, my CONTRACT. Do cancel my contract!', 'cancel  my contract'), ['Cancel, my CONTRACT', 'cancel my contract']);
+  assert.deepEqual(found('my cancel contracts', 'cancel contract'), []);
+  assert.deepEqual(found('Straße (b) [c]', '(b) stra'), []);
+  assert.deepEqual(markWords('a b', ' .* '), [{ text: 'a b', found: false }]);
 });

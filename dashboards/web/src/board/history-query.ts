@@ -1,8 +1,6 @@
-import { query } from '../shared/api';
-
 /** What the fields of the search hold; `from` and `to` are days of this machine's calendar, both included. */
 export interface Search {
-  q: string;
+  words: string;
   agent: string;
   team: string;
   queue: string;
@@ -11,30 +9,33 @@ export interface Search {
   to: string;
 }
 
-export const NO_SEARCH: Search = { q: '', agent: '', team: '', queue: '', moment: '', from: '', to: '' };
+export const NO_SEARCH: Search = { words: '', agent: '', team: '', queue: '', moment: '', from: '', to: '' };
 
 const PAGE = 50;
 
-export function historyPath(search: Search, before: string | null): string {
-  const { from, to, ...words } = search;
-  const trimmed = Object.fromEntries(Object.entries(words).map(([name, value]) => [name, value.trim()]));
-  return `/v1/calls${query({ limit: PAGE, ...trimmed, from: startOfDay(from, 0), to: startOfDay(to, 1), before })}`;
+/** The body of POST /v1/calls/search: only what is filled in. In a body, since addresses are logged on their way. */
+export function searchBody(search: Search, before: string | null): Record<string, string | number> {
+  const given = { ...search, from: startOfDay(search.from, 0), to: startOfDay(search.to, 1), before: before ?? '' };
+  const filled = Object.entries(given).map(([name, value]) => [name, value.trim()]);
+  return { limit: PAGE, ...Object.fromEntries(filled.filter(([, value]) => value)) };
 }
 
-function startOfDay(day: string, later: number): string | null {
-  if (!day) return null;
+function startOfDay(day: string, later: number): string {
+  if (!day) return '';
   const start = new Date(`${day}T00:00:00`);
   start.setDate(start.getDate() + later);
   return start.toISOString();
 }
 
-/** Cuts text at the words that were searched for. */
+const WORD = "[\\p{L}\\p{N}']";
+
+/** Cuts text at the words that were searched for: one after the other, whatever their case and what stands between. */
 export function markWords(text: string, searched: string): { text: string; found: boolean }[] {
-  const words = searched.split(/\s+/).filter(Boolean).slice(0, 16);
-  if (words.length === 0) return [{ text, found: false }];
-  const any = new RegExp(`(${words.map((word) => word.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|')})`, 'iu');
+  const words = searched.match(new RegExp(`${WORD}+`, 'gu'));
+  if (!words) return [{ text, found: false }];
+  const phrase = words.join(`${WORD.replace('[', '[^')}+`);
   return text
-    .split(any)
+    .split(new RegExp(`(?<!${WORD})(${phrase})(?!${WORD})`, 'iu'))
     .map((part, place) => ({ text: part, found: place % 2 === 1 }))
     .filter((part) => part.text);
 }

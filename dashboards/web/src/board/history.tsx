@@ -20,7 +20,7 @@ export function HistoryPage({ session, opened }: { session: Session; opened: str
       {calls.length > 0 && (
         <ul class="found">
           {calls.map((call) => (
-            <FoundCall key={call.call_id} call={call} words={found.search.q} opened={call.call_id === opened} />
+            <FoundCall key={call.call_id} call={call} words={found.search.words} opened={call.call_id === opened} />
           ))}
         </ul>
       )}
@@ -48,10 +48,10 @@ function nothingText(searched: number, next: string | null): string {
 }
 
 const FIELDS: { name: keyof Search; title: string; type: 'text' | 'date' }[] = [
-  { name: 'agent', title: 'Agent', type: 'text' },
+  { name: 'agent', title: 'Agent (login)', type: 'text' },
   { name: 'team', title: 'Team', type: 'text' },
   { name: 'queue', title: 'Queue', type: 'text' },
-  { name: 'moment', title: 'Moment', type: 'text' },
+  { name: 'moment', title: 'Moment (id)', type: 'text' },
   { name: 'from', title: 'From', type: 'date' },
   { name: 'to', title: 'To', type: 'date' },
 ];
@@ -72,7 +72,7 @@ function SearchForm({ onSearch, own }: { onSearch: (search: Search) => void; own
     >
       <label class="label search-words">
         Words said
-        <input class="field" name="q" type="search" autocomplete="off" maxLength={200} />
+        <input class="field" name="words" type="search" autocomplete="off" maxLength={100} title="In one utterance, in this order" />
       </label>
       {fields.map(({ name, title, type }) => (
         <label key={name} class="label">

@@ -1,12 +1,10 @@
 import type { Board, BoardChange, Numbers, Row } from '../wire';
-import { LiveStream, type Connection } from '../shared/live';
+import { type Connection, LiveStream, SILENCE } from '../shared/live';
 import { Store } from '../shared/store';
 import { loadSession } from './session';
 
 /** A tab holds no more rows than this; the list says so when there are more. */
 export const MAX_ROWS = 2_000;
-
-const SILENCE = 20;
 
 export interface BoardState {
   /** None until the first snapshot. */

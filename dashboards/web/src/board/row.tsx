@@ -111,7 +111,7 @@ function AlertText({ row, alert, now }: { row: Row; alert: Alert; now: number })
 }
 
 function Quiet({ row, now }: { row: Row; now: number }) {
-  if (row.state === 'waiting') return <span class="muted">connection of the call lost, may come back</span>;
+  if (row.state === 'waiting') return <span class="muted cut">waiting for its connection</span>;
   const quiet = quietFor(row, now);
   return quiet === null ? null : <span class="muted figures">quiet {span(quiet)}</span>;
 }

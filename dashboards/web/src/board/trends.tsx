@@ -1,15 +1,18 @@
 import { useEffect, useState } from 'preact/hooks';
 import { request } from '../shared/api';
-import type { TrendGroup, Trends } from '../wire';
+import type { Session, TrendGroup, Trends } from '../wire';
 import { Chart } from './chart';
 import { Leaderboard } from './leaderboard';
+import { may } from './session';
 import { Failed, Skeleton, State } from './state';
 import { chosenFirst, DASHES, MAX_LINES, METRICS } from './trend-data';
 
 type By = 'agent' | 'team';
 
-export function TrendsPage() {
-  const [by, setBy] = useState<By>('agent');
+/** Numbers of named agents are for those who may see whose calls they are. */
+export function TrendsPage({ session }: { session: Session }) {
+  const agents = may(session, 'see_calls');
+  const [by, setBy] = useState<By>(agents ? 'agent' : 'team');
   const [days, setDays] = useState(30);
   const [trends, setTrends] = useState<Trends | null>(null);
   const [error, setError] = useState<Error | null>(null);
@@ -35,7 +38,7 @@ export function TrendsPage() {
     <main class="trends">
       <h1 class="visually-hidden">Trends</h1>
       <div class="filters">
-        <Choice name="By" options={[['agent', 'Agents'], ['team', 'Teams']]} value={by} onChoose={(value) => setBy(value as By)} />
+        {agents && <Choice name="By" options={[['agent', 'Agents'], ['team', 'Teams']]} value={by} onChoose={(value) => setBy(value as By)} />}
         <Choice name="Over" options={[['7', '7 days'], ['30', '30 days']]} value={String(days)} onChoose={(value) => setDays(Number(value))} />
         {trends && <span class="muted figures">{trends.calls} calls{trends.truncated && '; there were more, the newest are counted'}</span>}
       </div>

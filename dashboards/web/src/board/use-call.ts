@@ -1,13 +1,13 @@
 import { useCallback, useEffect, useReducer, useRef, useState } from 'preact/hooks';
 import { request } from '../shared/api';
-import { type Connection, LiveStream } from '../shared/live';
+import { type Connection, LiveStream, SILENCE } from '../shared/live';
 import type { Call, CallEvent, LiveScores, Partial } from '../wire';
 import { loadSession } from './session';
 import { type Keep, Transcript } from './transcript-model';
 
 const KEPT = ['started', 'final', 'gap', 'moment', 'measured', 'scored', 'ended'] as const;
 
-type LiveEvents = Record<(typeof KEPT)[number], CallEvent> & { partial: Partial; scores: LiveScores };
+type LiveEvents = Record<(typeof KEPT)[number], CallEvent> & { partial: Partial; scores: LiveScores; tick: { now: string } };
 
 export interface FollowedCall {
   call: Call | null;
@@ -59,10 +59,12 @@ export function useCall(id: string): FollowedCall {
     };
     const stream = new LiveStream<LiveEvents>({
       url: () => `${path}/live?after=${now.seq}`,
+      silence: SILENCE,
       on: {
         ...(Object.fromEntries(KEPT.map((name) => [name, onEvent])) as Record<(typeof KEPT)[number], typeof onEvent>),
         partial: (partial) => (now.partial(partial), changed()),
         scores: (scores) => (now.live(scores), changed()),
+        tick: () => {},
       },
       onConnection: (next) => setConnection((before) => (before.state === 'live' && next.state === 'live' ? before : next)),
       onRefused: () => void loadSession(),

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { request } from '../shared/api';
 import type { History, HistoryCall } from '../wire';
-import { historyPath, NO_SEARCH, type Search } from './history-query';
+import { NO_SEARCH, type Search, searchBody } from './history-query';
 
 /** A tab holds no more calls of a search than this. */
 export const MAX_FOUND = 500;
@@ -26,7 +26,7 @@ export function useHistory() {
     const { signal } = (asking.current = new AbortController());
     setFound({ ...before, busy: true, error: null });
     try {
-      const page = await request<History>('GET', historyPath(before.search, from), undefined, signal);
+      const page = await request<History>('POST', '/v1/calls/search', searchBody(before.search, from), signal);
       setFound({
         ...before,
         calls: [...before.calls, ...page.calls].slice(0, MAX_FOUND),

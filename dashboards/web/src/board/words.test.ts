@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { aRow } from './rows.fixture';
-import { quietFor, sentimentWord, shares, signed } from './words';
+import { maskedCaller, quietFor, sentimentWord, shares, signed } from './words';
 
 test('sentiment has four words', () => {
   assert.deepEqual([0.21, 0.2, -0.2, -0.21, -0.5, -0.51].map(sentimentWord), ['warm', 'calm', 'calm', 'tense', 'tense', 'upset']);
@@ -21,4 +21,9 @@ test('quiet counts from ten seconds, and only on a call that is connected', () =
   assert.equal(quiet('2026-11-25T10:00:00Z'), 24);
   assert.equal(quiet('2026-11-25T10:00:15Z'), null);
   assert.equal(quiet('2026-11-25T10:00:00Z', 'waiting'), null);
+});
+
+test('of a number only the end is shown', () => {
+  assert.equal(maskedCaller({ agent: '123456', from: '+49 (30) 5550 1234' }), '***-***-1234');
+  assert.equal(maskedCaller({ from: '123', customer_name: '5550 1234' }), null);
 });

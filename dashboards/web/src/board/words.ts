@@ -48,3 +48,11 @@ export function shares(channels: string[], talkShare: number[]): { role: string;
 export function agentOf(row: { agent: string | null; agent_name: string | null }): string {
   return row.agent_name ?? row.agent ?? 'Unknown agent';
 }
+
+const NUMBERS = ['customer_number', 'caller_number', 'from', 'caller', 'phone', 'number'];
+
+/** The caller's number as rows of the board have it, for calls that are no longer on it. */
+export function maskedCaller(metadata: Record<string, string>): string | null {
+  const digits = NUMBERS.map((name) => (metadata[name] ?? '').replaceAll(/\D/g, '')).find((number) => number.length > 4);
+  return digits ? `***-***-${digits.slice(-4)}` : null;
+}

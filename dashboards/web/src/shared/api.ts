@@ -54,16 +54,6 @@ function retryAfter(header: string | null): number | null {
   return header !== null && Number.isFinite(seconds) ? seconds : null;
 }
 
-/** A query string of what is given, `?` included. */
-export function query(parameters: Record<string, string | number | null | undefined>): string {
-  const search = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) {
-    if (value !== null && value !== undefined && value !== '') search.set(name, String(value));
-  }
-  const text = search.toString();
-  return text && `?${text}`;
-}
-
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -16,6 +16,9 @@ export interface LiveOptions<Events> {
   random?: () => number;
 }
 
+/** Seconds; the server says `tick` every five. */
+export const SILENCE = 20;
+
 const FIRST_DELAY = 1_000;
 const LONGEST_DELAY = 15_000;
 
