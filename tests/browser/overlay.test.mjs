@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
-import { openBrowser } from './browser.mjs';
+import { openBrowser, Visitor } from './browser.mjs';
 import { Sotto } from './sotto.mjs';
 
 describe('the overlay in a page of another origin', () => {
   let sotto;
   let browser;
   let host;
+  let visitor;
   let page;
   const overlay = () => page.locator('sotto-overlay');
 
@@ -24,8 +25,8 @@ describe('the overlay in a page of another origin', () => {
         <script type="module" src="${sotto.url}/assets/overlay.js"></script>`);
     }).listen(0, '127.0.0.1');
     await once(host, 'listening');
-    page = await browser.newPage();
-    await page.goto(`http://127.0.0.1:${host.address().port}`);
+    visitor = await Visitor.open(browser, `http://127.0.0.1:${host.address().port}`);
+    page = await visitor.go('/');
   });
   after(async () => {
     await browser?.close();
@@ -53,8 +54,9 @@ describe('the overlay in a page of another origin', () => {
   });
 
   test('ticks the step that was said and shows the next one', async () => {
-    await overlay().getByText('1 of 5').waitFor();
+    await overlay().getByText('0 of 5').waitFor();
     await overlay().getByText('Ask for the name').waitFor();
+    await overlay().getByText(/[1-4] of 5/).waitFor();
   });
 
   test('shows what the customer says while it is said', async () => {
@@ -95,6 +97,16 @@ describe('the overlay in a page of another origin', () => {
       await response.body?.cancel();
       assert.equal(response.status, 403, path);
     }
+  });
+
+  test('shows all steps on demand, those that were said by a word too', async () => {
+    await overlay().getByRole('button', { name: 'All steps' }).click();
+    const step = overlay().getByRole('listitem').filter({ hasText: 'Greet and name the bank' });
+    await step.getByText('said', { exact: true }).waitFor();
+  });
+
+  test('asks nobody but the server it belongs to', () => {
+    assert.deepEqual(visitor.wrongs.filter((wrong) => !wrong.startsWith(`asks ${sotto.url}/`)), []);
   });
 
   test('another agent sees nothing of it', async () => {

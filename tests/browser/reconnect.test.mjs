@@ -17,7 +17,7 @@ describe('after a power cut in mid-call', () => {
     await sotto.onAir('power-1');
     [board, call] = [await maria.go('/'), await maria.go('/calls/power-1')];
     for (const page of [board, call]) await page.evaluate(() => (globalThis.loadedOnce = true));
-    await call.getByRole('region', { name: 'Moments' }).getByText('Lost card').waitFor({ timeout: 20_000 });
+    await call.getByRole('region', { name: 'Moments' }).getByRole('button', { name: 'Lost card', exact: true }).waitFor({ timeout: 20_000 });
     await board.getByRole('row', { name: 'Grace Hill' }).getByTitle('Lost card').waitFor();
     await sotto.kill();
   });

@@ -34,7 +34,7 @@ describe('roles', () => {
     for (const login of Object.keys(PEOPLE)) people[login] = await Visitor.as(browser, sotto, login);
     sotto.play(CALL, { agent: 'grace', queue: 'cards', customer_number: '+1 212 555 0147' });
     const page = await people.ada.go(`/calls/${CALL}`);
-    await page.getByRole('region', { name: 'Moments' }).getByText('Lost card').waitFor({ timeout: 20_000 });
+    await page.getByRole('region', { name: 'Moments' }).getByRole('button', { name: 'Lost card', exact: true }).waitFor({ timeout: 20_000 });
     await page.close();
   });
   after(async () => {

@@ -110,8 +110,8 @@ export class Sotto {
 
   /** A command line of the same server; what it says on standard output. */
   async run(words, input = '') {
-    const child = this.#spawn(['--config', this.#config, ...words], {}, 'pipe');
-    child.stdin.end(input);
+    const child = this.#spawn(['--config', this.#config, ...words], {}, input ? 'pipe' : 'ignore');
+    child.stdin?.end(input);
     const [out, err] = [gather(child.stdout), gather(child.stderr)];
     const code = await gone(child);
     if (code !== 0) throw new Error(`sotto ${words.join(' ')}: ${await err}`);

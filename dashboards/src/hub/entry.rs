@@ -1,6 +1,10 @@
 //! What the hub knows of one call on air.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -96,6 +100,9 @@ pub struct Entry {
     quiet_since: Option<Timestamp>,
     pub on_air: bool,
     view: Option<Arc<RowView>>,
+    told_at: Option<Instant>,
+    /// An alert came or was taken in hand since the row was last told.
+    alerted: bool,
 }
 
 impl Entry {
@@ -117,6 +124,8 @@ impl Entry {
             quiet_since: Some(summary.created_at),
             on_air: true,
             view: None,
+            told_at: None,
+            alerted: false,
         }
     }
 
@@ -171,6 +180,7 @@ impl Entry {
 
     fn alert(&mut self, seq: u64, moment: Moment, now: Timestamp) {
         let Some(level) = moment.level else { return };
+        self.alerted = true;
         if self.alerts.len() == ALERTS {
             let oldest = self.alerts.iter().position(|alert| alert.acknowledged_by.is_some()).unwrap_or(0);
             self.alerts.remove(oldest);
@@ -190,18 +200,26 @@ impl Entry {
     pub fn acknowledge(&mut self, seq: u64, by: &str) -> bool {
         let Some(alert) = self.alerts.iter_mut().find(|alert| alert.seq == seq) else { return false };
         alert.acknowledged_by.get_or_insert_with(|| by.to_owned());
+        self.alerted = true;
         true
     }
 
-    /// The row as it is now; the same one as before while nothing has changed.
-    pub fn view(&mut self) -> Option<Arc<RowView>> {
+    /// Whether the row was told so lately that it waits.
+    pub fn rests(&self, rest: Duration) -> bool {
+        !self.alerted && self.told_at.is_some_and(|at| at.elapsed() < rest)
+    }
+
+    /// The row as it is now; none when it is as it was last told.
+    pub fn tell(&mut self) -> Option<Arc<RowView>> {
+        self.alerted = false;
         let json = serde_json::value::to_raw_value(&self.row()).inspect_err(|error| {
             tracing::error!(%error, "a row could not be written");
         });
         let json = json.ok()?;
-        if let Some(view) = self.view.as_ref().filter(|view| view.json.get() == json.get()) {
-            return Some(Arc::clone(view));
+        if self.view.as_ref().is_some_and(|view| view.json.get() == json.get()) {
+            return None;
         }
+        self.told_at = Some(Instant::now());
         let view = Arc::new(RowView {
             tenant: self.tenant.clone(),
             call: self.call.clone(),

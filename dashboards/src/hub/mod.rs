@@ -1,4 +1,5 @@
-//! The hub: follows every call on air once, however many watch, and tells what changed a few times a second.
+//! The hub: follows every call on air once, however many watch, and tells what changed at once, but of one call only a
+//! few times a second.
 
 mod entry;
 
@@ -9,7 +10,7 @@ use std::{
 };
 
 use serde::Serialize;
-use sotto_access::{Action, Principal, Users};
+use sotto_access::{Action, Principal, Scope, Users};
 use sotto_events::{CallId, Clock, LiveScores, Scorecard, TenantId, Timestamp};
 use sotto_storage::{LiveUpdate, Reader, StorageError, bus::Live, vault::CallState};
 use tokio::{
@@ -21,8 +22,10 @@ use crate::view::Labels;
 use entry::Entry;
 pub use entry::RowView;
 
-/// How often watchers hear of changes.
-const BEAT: Duration = Duration::from_millis(250);
+/// How soon watchers hear of a change.
+const BEAT: Duration = Duration::from_millis(20);
+/// How long a row then rests, unless an alert comes.
+const REST: Duration = Duration::from_millis(250);
 /// Changes a watcher may be behind before it is given everything anew.
 const CHANGES: usize = 32;
 /// Events read at once when something was missed.
@@ -104,11 +107,13 @@ impl Hub {
     pub async fn run(self: Arc<Self>) {
         let mut live = self.reader.watch();
         self.adopt().await;
-        let mut beat = interval(BEAT);
+        let (mut beat, mut look) = (interval(BEAT), interval(REST));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = beat.tick() => self.tell(),
+                _ = look.tick() => self.look(),
                 update = live.recv() => match update {
                     Ok(update) => self.hear(&update).await,
                     Err(RecvError::Lagged(missed)) => {
@@ -134,6 +139,10 @@ impl Hub {
     }
 
     async fn hear(&self, live: &Live) {
+        // who speaks is of the moment: with nobody watching it is not worth opening a seal
+        if live.kind == "partial" && self.changes.receiver_count() == 0 {
+            return;
+        }
         let id = (live.tenant.clone(), live.call.clone());
         if !self.table().calls.contains_key(&id) {
             self.begin(&id).await;
@@ -229,22 +238,32 @@ impl Hub {
         }
     }
 
-    /// Tells what changed. Rows whose caller has gone or come back, or that fell silent, change without an event.
+    /// Marks rows that change without an event: whose caller has gone or come back, or where somebody fell silent.
+    fn look(&self) {
+        let mut table = self.table();
+        let Table { calls, changed, .. } = &mut *table;
+        for (id, entry) in calls.iter_mut() {
+            let on_air = (self.on_air)(&id.0, &id.1);
+            if on_air != entry.on_air || entry.was_speaking() {
+                entry.on_air = on_air;
+                changed.insert(id.clone());
+            }
+        }
+    }
+
+    /// Tells what changed.
     fn tell(&self) {
         let mut table = self.table();
         let Table { calls, changed, gone } = &mut *table;
         let mut rows = Vec::new();
-        for (id, entry) in calls.iter_mut() {
-            let on_air = (self.on_air)(&id.0, &id.1);
-            if !changed.contains(id) && on_air == entry.on_air && !entry.was_speaking() {
-                continue;
+        changed.retain(|id| {
+            let Some(entry) = calls.get_mut(id) else { return false };
+            if entry.rests(REST) {
+                return true;
             }
-            entry.on_air = on_air;
-            let before = entry.last_view().map(Arc::as_ptr);
-            let view = entry.view().filter(|view| Some(Arc::as_ptr(view)) != before);
-            rows.extend(view);
-        }
-        changed.clear();
+            rows.extend(entry.tell());
+            false
+        });
         let gone = std::mem::take(gone);
         if !(rows.is_empty() && gone.is_empty()) {
             // nobody watching is no failure
@@ -264,31 +283,27 @@ impl Hub {
 
     /// Every row that `principal` may see.
     pub fn rows(&self, principal: &Principal) -> Vec<Arc<RowView>> {
-        self.views(principal, Action::SeeCalls)
-    }
-
-    fn views(&self, principal: &Principal, action: Action) -> Vec<Arc<RowView>> {
         let table = self.table();
         let views = table.calls.values().filter_map(Entry::last_view);
-        views.filter(|view| sees(principal, action, view)).cloned().collect()
+        views.filter(|view| sees(principal, Action::SeeCalls, view)).cloned().collect()
     }
 
     /// Numbers of the calls that `principal` may count.
     pub fn numbers(&self, principal: &Principal) -> Numbers {
-        let action = if principal.scope(Action::SeeCalls) > sotto_access::Scope::Nobody {
-            Action::SeeCalls
-        } else {
-            Action::SeeNumbers
-        };
-        let views = self.views(principal, action);
-        let agents: HashSet<&str> = views.iter().filter_map(|view| view.owners.agent.as_deref()).collect();
-        Numbers {
-            calls: views.len(),
-            alerts: views.iter().map(|view| view.alerts).sum(),
-            agents: agents.len(),
-            score: mean(views.iter().filter_map(|view| view.score)),
-            sentiment: mean(views.iter().filter_map(|view| view.sentiment)),
+        let seen = principal.scope(Action::SeeCalls) > Scope::Nobody;
+        let action = if seen { Action::SeeCalls } else { Action::SeeNumbers };
+        let table = self.table();
+        let views = table.calls.values().filter_map(Entry::last_view).filter(|view| sees(principal, action, view));
+        let mut numbers = Numbers::default();
+        let (mut agents, mut score, mut sentiment) = (HashSet::new(), Mean::default(), Mean::default());
+        for view in views {
+            numbers.calls += 1;
+            numbers.alerts += view.alerts;
+            agents.extend(view.owners.agent.as_deref());
+            score.add(view.score);
+            sentiment.add(view.sentiment);
         }
+        Numbers { agents: agents.len(), score: score.value(), sentiment: sentiment.value(), ..numbers }
     }
 
     /// The agent's call on air: the one that is fed, else the newest.
@@ -330,7 +345,20 @@ pub fn sees(principal: &Principal, action: Action, view: &RowView) -> bool {
     view.tenant == *principal.tenant() && principal.may(action, &view.owners)
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
-    (count > 0).then(|| (sum / f64::from(count) * 100.0).round() / 100.0)
+#[derive(Default)]
+struct Mean {
+    sum: f64,
+    count: u32,
+}
+
+impl Mean {
+    fn add(&mut self, value: Option<f64>) {
+        self.sum += value.unwrap_or(0.0);
+        self.count += u32::from(value.is_some());
+    }
+
+    /// Two decimals.
+    fn value(&self) -> Option<f64> {
+        (self.count > 0).then(|| (self.sum / f64::from(self.count) * 100.0).round() / 100.0)
+    }
 }
