@@ -266,12 +266,13 @@ impl CallRegistry {
         }
         // whoever is bound to an agent takes up no other agent's call
         let bound = request.sender.agent.as_ref();
-        if bound.is_some_and(|agent| opened.metadata.get("agent") != Some(agent)) {
+        let same = |agent: &String| opened.metadata.get("agent").is_some_and(|own| own.trim().to_lowercase() == *agent);
+        if bound.is_some_and(|agent| !same(agent)) {
             return Err(Refusal::Over);
         }
         let OpenedCall { recorder, seq, safe, format, history, metadata } = opened;
         let position = safe.iter().map(|safe| safe.position).min().unwrap_or(0);
-        let scorecard = self.parts.scorecards.of(&id.0, metadata.get("queue").map(String::as_str));
+        let scorecard = self.parts.scorecards.of(&id.0, metadata.get("queue").map(|queue| queue.trim()));
         let first = (seq == 0).then(|| {
             EventBody::Started(StartedCall {
                 format: format.clone(),

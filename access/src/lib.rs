@@ -31,6 +31,6 @@ pub enum AccessError {
     Login,
     #[error("the login {0} is taken")]
     Taken(String),
-    #[error("a password must have 12 to 100 characters")]
+    #[error("a password must have at least 12 characters and at most 100 bytes")]
     Password,
 }

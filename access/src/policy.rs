@@ -96,6 +96,8 @@ impl Principal {
             Action::Erase => Purpose::Erase,
         };
         match (key.purposes.allow(purpose), &key.agent) {
+            // as the role of an agent
+            (true, Some(_)) if action == Action::Acknowledge => Scope::Nobody,
             (true, None) => Scope::Tenant,
             (true, Some(_)) => Scope::Own,
             (false, _) => Scope::Nobody,

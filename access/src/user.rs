@@ -31,6 +31,8 @@ pub const IDLE_SECONDS: u64 = 2 * 3600;
 pub const SESSION_SECONDS: u64 = 12 * 3600;
 /// How long a one-time link can be opened, in seconds.
 pub const LINK_SECONDS: u64 = 15 * 60;
+/// Logins whose wrong passwords are remembered.
+const ATTEMPTS: i64 = 10_000;
 const SHORTEST_PASSWORD: usize = 12;
 const LONGEST: usize = 100;
 const MOST_TEAMS: usize = 50;
@@ -40,8 +42,12 @@ const SESSIONS: i64 = 20;
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS users (
     login TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL, teams TEXT NOT NULL,
-    password TEXT, created_at INTEGER NOT NULL, failures INTEGER NOT NULL DEFAULT 0, locked_until INTEGER
+    password TEXT, created_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempts (
+    login BLOB PRIMARY KEY, failures INTEGER NOT NULL, at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS attempts_by_time ON attempts (at);
 CREATE TABLE IF NOT EXISTS sessions (
     id TEXT PRIMARY KEY, hash BLOB NOT NULL, login TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
     seen_at INTEGER NOT NULL, expires_at INTEGER NOT NULL
@@ -192,9 +198,10 @@ impl Users {
             return Err(AccessError::Password);
         }
         let hash = hashed(password)?;
-        let sql = "UPDATE users SET password = ?2, failures = 0, locked_until = NULL WHERE login = ?1";
+        let sql = "UPDATE users SET password = ?2 WHERE login = ?1";
         let changed = self.lock().execute(sql, params![login, hash])?;
         self.lock().execute("DELETE FROM sessions WHERE login = ?1", [login])?;
+        self.lock().execute("DELETE FROM attempts WHERE login = ?1", [secret::hash(login)])?;
         if changed == 0 { Err(AccessError::NoSuchUser(login.to_owned())) } else { Ok(()) }
     }
 
@@ -235,11 +242,8 @@ impl Users {
     pub fn log_in(&self, login: &str, password: &str, now: Timestamp) -> Result<Secret, LoginError> {
         let login = login.trim().to_lowercase();
         let login = login.as_str();
-        let row = self.password_of(login).map_err(|_| LoginError::Store)?;
-        let (kept, locked) = row.unwrap_or((None, None));
-        if let Some(until) = locked.filter(|&until| until > now.0) {
-            return Err(LoginError::Locked(((until - now.0) as u64).div_ceil(1000)));
-        }
+        let kept = self.password_of(login).map_err(|_| LoginError::Store)?;
+        self.check_attempts(login, now)?;
         let fallback = NOBODY.as_deref().unwrap_or_default();
         let hash = PasswordHash::new(kept.as_deref().unwrap_or(fallback)).map_err(|_| LoginError::Store)?;
         let right = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
@@ -250,19 +254,35 @@ impl Users {
         self.begin(login, now).map_err(|_| LoginError::Store)
     }
 
-    #[allow(clippy::type_complexity)]
-    fn password_of(&self, login: &str) -> Result<Option<(Option<String>, Option<i64>)>, rusqlite::Error> {
-        self.lock()
-            .prepare_cached("SELECT password, locked_until FROM users WHERE login = ?1")?
-            .query_row([login], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()
+    fn password_of(&self, login: &str) -> Result<Option<String>, rusqlite::Error> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT password FROM users WHERE login = ?1")?;
+        Ok(statement.query_row([login], |row| row.get(0)).optional()?.flatten())
+    }
+
+    /// Logins that nobody has are locked like others, or locking would tell which there are.
+    fn check_attempts(&self, login: &str, now: Timestamp) -> Result<(), LoginError> {
+        let since = Timestamp(now.0 - 1000 * LOCK_SECONDS as i64);
+        let sql = "SELECT at FROM attempts WHERE login = ?1 AND failures >= ?2 AND at > ?3";
+        let locked: Result<Option<i64>, _> =
+            self.lock().query_row(sql, params![secret::hash(login), FAILURES, since.0], |row| row.get(0)).optional();
+        match locked {
+            Ok(None) => Ok(()),
+            Ok(Some(at)) => Err(LoginError::Locked(((at - since.0) as u64).div_ceil(1000))),
+            Err(_) => Err(LoginError::Store),
+        }
     }
 
     fn count_failure(&self, login: &str, now: Timestamp) -> Result<(), rusqlite::Error> {
-        self.lock().execute(
-            "UPDATE users SET locked_until = CASE WHEN failures + 1 >= ?2 THEN ?3 END,
-             failures = CASE WHEN failures + 1 >= ?2 THEN 0 ELSE failures + 1 END WHERE login = ?1",
-            params![login, FAILURES, now.plus_seconds(LOCK_SECONDS).0],
+        let connection = self.lock();
+        // what is over is forgotten, and of very many the oldest
+        connection.execute(
+            "DELETE FROM attempts WHERE at <= ?1 OR login IN (SELECT login FROM attempts ORDER BY at DESC LIMIT -1 OFFSET ?2)",
+            params![now.0 - 1000 * LOCK_SECONDS as i64, ATTEMPTS],
+        )?;
+        connection.execute(
+            "INSERT INTO attempts VALUES (?1, 1, ?2) ON CONFLICT (login) DO UPDATE SET failures = failures + 1, at = ?2",
+            params![secret::hash(login), now.0],
         )?;
         Ok(())
     }
@@ -270,7 +290,7 @@ impl Users {
     fn begin(&self, login: &str, now: Timestamp) -> Result<Secret, AccessError> {
         let (id, secret) = Secret::new("ss")?;
         let connection = self.lock();
-        connection.execute("UPDATE users SET failures = 0, locked_until = NULL WHERE login = ?1", [login])?;
+        connection.execute("DELETE FROM attempts WHERE login = ?1", [secret::hash(login)])?;
         connection.execute(
             "DELETE FROM sessions WHERE expires_at <= ?1 OR id IN
              (SELECT id FROM sessions WHERE login = ?2 ORDER BY seen_at DESC LIMIT -1 OFFSET ?3)",
@@ -389,7 +409,7 @@ mod tests {
             let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
             assert!(!holds(PASSWORD) && !holds(&secret.reveal()[25..]));
         }
-        assert!(users.password_of("ana").unwrap().unwrap().0.unwrap().starts_with("$argon2id$"));
+        assert!(users.password_of("ana").unwrap().unwrap().starts_with("$argon2id$"));
     }
 
     #[test]
@@ -400,7 +420,11 @@ mod tests {
         }
         assert!(matches!(users.log_in("ana", PASSWORD, Timestamp(1_000)), Err(LoginError::Locked(899))));
         assert!(users.log_in("ana", PASSWORD, Timestamp(0).plus_seconds(LOCK_SECONDS)).is_ok());
-        assert_eq!(users.log_in("nobody", PASSWORD, Timestamp(0)).err(), Some(LoginError::Wrong));
+        // a login that nobody has looks the same
+        for _ in 0..FAILURES {
+            assert_eq!(users.log_in("nobody", PASSWORD, Timestamp(0)).err(), Some(LoginError::Wrong));
+        }
+        assert!(matches!(users.log_in("nobody", PASSWORD, Timestamp(1_000)), Err(LoginError::Locked(899))));
     }
 
     #[test]

@@ -36,6 +36,9 @@ use crate::{
     trends,
 };
 
+/// Longest login in a token, in bytes.
+const LONGEST_AGENT: usize = 100;
+
 /// What the API needs.
 pub struct Api {
     pub reader: Reader,
@@ -123,6 +126,9 @@ async fn token(
     let needed = if purpose == Purpose::Overlay { Purpose::Read } else { purpose };
     let caller = Caller::identify(&api, &parts, needed)?;
     let agent = agent.map(|agent| agent.trim().to_lowercase()).filter(|agent| !agent.is_empty());
+    if agent.as_ref().is_some_and(|agent| agent.len() > LONGEST_AGENT || agent.chars().any(char::is_control)) {
+        return Err(Problem::bad("agent", format!("agent must be a login of at most {LONGEST_AGENT} bytes")));
+    }
     let agent = match &caller.principal {
         Principal::Key(key) if key.token => return Err(Denied::Purpose.into()),
         Principal::Key(_) if purpose == Purpose::Overlay && agent.is_none() => {

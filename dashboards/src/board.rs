@@ -1,6 +1,6 @@
 //! The board's live stream: everything first, then rows as they change. Also taking alerts in hand.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::{
     extract::{Path, State},
@@ -17,7 +17,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use crate::{
     api::{Api, Shared, call_id},
     caller::Caller,
-    hub::{Change, Numbers, RowView, sees},
+    hub::{Change, Numbers, Sight},
     problem::{Answer, Problem},
     sse::{data, tell},
     view::rfc3339,
@@ -40,7 +40,7 @@ struct BoardChange<'a> {
 
 struct Watch {
     api: Arc<Api>,
-    principal: Principal,
+    sight: Sight,
     changes: Receiver<Arc<Change>>,
     whole: bool,
 }
@@ -48,9 +48,9 @@ struct Watch {
 /// GET /v1/board/live
 pub async fn live(State(api): Shared, parts: Parts) -> Answer<Response> {
     let caller = Caller::with(&api, &parts, Action::SeeNumbers)?;
-    let principal = caller.principal.clone();
+    let sight = Sight::of(&caller.principal);
     // watching begins before reading, so that nothing falls between
-    let watch = Watch { changes: api.hub.changes(), api: Arc::clone(&api), principal, whole: true };
+    let watch = Watch { changes: api.hub.changes(), api: Arc::clone(&api), sight, whole: true };
     let events = stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
         Some((event, watch))
@@ -80,27 +80,36 @@ impl Watch {
     }
 
     fn board(&self) -> Event {
-        let rows = self.api.hub.rows(&self.principal);
+        let rows = self.api.hub.rows(&self.sight);
         let board = Board {
             now: rfc3339(self.api.clock.now()),
             rows: rows.iter().map(|row| &*row.json).collect(),
-            numbers: self.api.hub.numbers(&self.principal),
+            numbers: self.api.hub.numbers(&self.sight),
         };
         data("board", &board)
     }
 
-    /// What this one may see of a change; none when that is nothing.
+    /// What this one sees of a change; none when that is nothing.
     fn change(&self, change: &Change) -> Option<Event> {
-        let counts = |row: &&Arc<RowView>| sees(&self.principal, Action::SeeNumbers, row);
-        let seen = |row: &&Arc<RowView>| sees(&self.principal, Action::SeeCalls, row);
-        if !change.rows.iter().chain(&change.gone).any(|row| counts(&row) || seen(&row)) {
+        let mut written = change.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(event) = written.get(&self.sight) {
+            return event.clone();
+        }
+        let event = self.write(change);
+        written.insert(self.sight.clone(), event.clone());
+        event
+    }
+
+    fn write(&self, change: &Change) -> Option<Event> {
+        let sight = &self.sight;
+        if !change.rows.iter().chain(&change.gone).any(|row| sight.counts(row)) {
             return None;
         }
         let change = BoardChange {
             now: rfc3339(self.api.clock.now()),
-            rows: change.rows.iter().filter(seen).map(|row| &*row.json).collect(),
-            gone: change.gone.iter().filter(seen).map(|row| &row.call).collect(),
-            numbers: self.api.hub.numbers(&self.principal),
+            rows: change.rows.iter().filter(|row| sight.shows(row)).map(|row| &*row.json).collect(),
+            gone: change.gone.iter().filter(|row| sight.shows(row)).map(|row| &row.call).collect(),
+            numbers: self.api.hub.numbers(sight),
         };
         Some(data("rows", &change))
     }

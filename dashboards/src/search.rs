@@ -134,7 +134,7 @@ pub async fn search(api: &Api, principal: &Principal, filter: &Filter) -> Answer
         // no id comes before this one
         before = Some((Timestamp(to.0 + 1), call_id("-")?));
     }
-    let (mut calls, mut searched) = (Vec::new(), 0);
+    let (mut calls, mut looked_at, mut searched) = (Vec::new(), 0, 0);
     loop {
         let batch = api.reader.calls(principal.tenant(), before.clone(), BATCH).await?;
         let last_batch = batch.len() < BATCH;
@@ -142,10 +142,14 @@ pub async fn search(api: &Api, principal: &Principal, filter: &Filter) -> Answer
             if wanted.from.is_some_and(|from| call.created_at < from) {
                 return Ok(History { calls, next: None, searched });
             }
-            searched += 1;
+            looked_at += 1;
             before = Some((call.created_at, call.call.clone()));
-            calls.extend(matched(api, principal, &wanted, call).await?);
-            if calls.len() == limit || searched == most {
+            let labels = Labels::new(&api.users, principal.tenant(), &call.metadata);
+            if principal.may(Action::SeeCalls, &labels.owners) {
+                searched += 1;
+                calls.extend(matched(api, principal, &wanted, call, &labels).await?);
+            }
+            if calls.len() == limit || looked_at == most {
                 let next = before.map(|(at, call)| format!("{}~{call}", at.0));
                 return Ok(History { calls, next, searched });
             }
@@ -156,9 +160,14 @@ pub async fn search(api: &Api, principal: &Principal, filter: &Filter) -> Answer
     }
 }
 
-async fn matched(api: &Api, principal: &Principal, wanted: &Wanted<'_>, call: CallSummary) -> Answer<Option<Found>> {
-    let labels = Labels::new(&api.users, principal.tenant(), &call.metadata);
-    if !principal.may(Action::SeeCalls, &labels.owners) || !wanted.labelled(&labels) {
+async fn matched(
+    api: &Api,
+    principal: &Principal,
+    wanted: &Wanted<'_>,
+    call: CallSummary,
+    labels: &Labels,
+) -> Answer<Option<Found>> {
+    if !wanted.labelled(labels) {
         return Ok(None);
     }
     let summary = outcome(api, principal, &call).await?;
@@ -177,7 +186,7 @@ async fn matched(api: &Api, principal: &Principal, wanted: &Wanted<'_>, call: Ca
             return Ok(None);
         }
     }
-    Ok(Some(Found { call: view(api, principal, call, &labels), summary, hits }))
+    Ok(Some(Found { call: view(api, principal, call, labels), summary, hits }))
 }
 
 async fn said(api: &Api, principal: &Principal, call: &CallId, words: &str) -> Answer<Vec<Hit>> {

@@ -358,7 +358,10 @@ fn phrases(place: &str, phrases: &[String], nearness: Option<f64>) -> Checked {
         return wrong(place, format!("phrases must be 1 to {MOST_PHRASES}, is {}", phrases.len()));
     }
     for phrase in phrases {
-        let words = phrase.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count();
+        let words = phrase
+            .split(|c: char| c.is_whitespace() || matches!(c, '-' | '/'))
+            .filter(|word| word.contains(char::is_alphanumeric))
+            .count();
         if words == 0 || words > LONGEST_PHRASE || phrase.len() > LONGEST_TEXT {
             return wrong(place, format!("phrase {phrase:?} must have 1 to {LONGEST_PHRASE} words"));
         }

@@ -118,6 +118,9 @@ fn start(text: &str, sender: Sender) -> Result<OpenRequest, Bad> {
     let call: CallId = call_id.parse().map_err(|error| bad("call_id", format!("call_id: {error}")))?;
     let encoding: Encoding = encoding.parse().map_err(|error| bad("encoding", format!("encoding: {error}")))?;
     let format = AudioFormat::new(encoding, rate, channels).map_err(|error| bad("format", error.to_string()))?;
+    if let Some(agent) = &sender.agent {
+        metadata.insert("agent".to_owned(), agent.clone());
+    }
     let fits = |(key, value): (&String, &String)| key.len() <= MAX_METADATA_KEY && value.len() <= MAX_METADATA_VALUE;
     if metadata.len() > MAX_METADATA || !metadata.iter().all(fits) {
         return Err(bad(
@@ -126,9 +129,6 @@ fn start(text: &str, sender: Sender) -> Result<OpenRequest, Bad> {
                 "metadata may have {MAX_METADATA} entries, keys of {MAX_METADATA_KEY} and values of {MAX_METADATA_VALUE} bytes"
             ),
         ));
-    }
-    if let Some(agent) = &sender.agent {
-        metadata.insert("agent".to_owned(), agent.clone());
     }
     Ok(OpenRequest { sender, call, dialect: "native", format, metadata, resume })
 }

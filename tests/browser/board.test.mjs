@@ -93,7 +93,10 @@ describe('the board', () => {
     await page.getByRole('dialog', { name: 'Keys' }).waitFor();
     await page.keyboard.press('Escape');
     await page.getByRole('dialog', { name: 'Keys' }).waitFor({ state: 'hidden' });
-    await page.keyboard.press('/');
+    await eventually(async () => {
+      await page.keyboard.press('/');
+      assert.equal(await page.evaluate(() => document.activeElement.type), 'search');
+    });
     await page.keyboard.type('berg');
     await row('Grace Hill').waitFor({ state: 'detached' });
     await row('Tom Berg').waitFor();

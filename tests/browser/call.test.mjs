@@ -61,7 +61,7 @@ describe('a call', () => {
   });
 
   test('the moment stands in the transcript and in the list of moments', async () => {
-    await part('Moments').getByRole('button', { name: 'Lost card' }).waitFor();
+    await part('Moments').getByRole('button', { name: 'Lost card', exact: true }).waitFor();
     await transcript().getByText('Lost card').waitFor();
   });
 

@@ -101,23 +101,25 @@ impl Events {
 
     /// The next event of this name.
     async fn named(&mut self, wanted: &str) -> Value {
-        loop {
-            let (name, data) = self.next().await.expect("the stream has ended");
-            if name == wanted {
-                return data;
+        self.until(wanted, |name, data| (name == wanted).then(|| data.clone())).await
+    }
+
+    /// Goes on until `found` gives something; pulses alone do not keep it waiting.
+    async fn until<T>(&mut self, what: &str, found: impl Fn(&str, &Value) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                let (name, data) = self.next().await.expect("the stream has ended");
+                if let Some(found) = found(&name, &data) {
+                    return found;
+                }
             }
-        }
+        };
+        timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("never told: {what}"))
     }
 
     /// The next row, of a whole board or of a change, that is as wanted.
     async fn row(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let (_, data) = self.next().await.expect("the stream has ended");
-            let rows = data["rows"].as_array().cloned().unwrap_or_default();
-            if let Some(row) = rows.into_iter().find(&wanted) {
-                return row;
-            }
-        }
+        self.until("a row", |_, data| data["rows"].as_array()?.iter().find(|row| wanted(row)).cloned()).await
     }
 }
 
@@ -223,11 +225,7 @@ async fn a_board_shows_a_call_its_alert_and_who_has_it_in_hand() {
     board.row(|row| row["state"] == "live").await;
     hear(&mut socket).await.unwrap();
     say(&mut socket, &json!({ "type": "stop" })).await;
-    loop {
-        if board.named("rows").await["gone"] == json!(["call-1"]) {
-            break;
-        }
-    }
+    board.until("that it is gone", |_, data| (data["gone"] == json!(["call-1"])).then_some(())).await;
 }
 
 #[tokio::test]

@@ -100,7 +100,8 @@ pub struct Entry {
     quiet_since: Option<Timestamp>,
     pub on_air: bool,
     view: Option<Arc<RowView>>,
-    told_at: Option<Instant>,
+    /// When the row was told last, and the time before.
+    told: [Option<Instant>; 2],
     /// An alert came or was taken in hand since the row was last told.
     alerted: bool,
 }
@@ -124,7 +125,7 @@ impl Entry {
             quiet_since: Some(summary.created_at),
             on_air: true,
             view: None,
-            told_at: None,
+            told: [None; 2],
             alerted: false,
         }
     }
@@ -204,9 +205,9 @@ impl Entry {
         true
     }
 
-    /// Whether the row was told so lately that it waits.
+    /// Whether the row was told so often lately that it waits: two changes may come together.
     pub fn rests(&self, rest: Duration) -> bool {
-        !self.alerted && self.told_at.is_some_and(|at| at.elapsed() < rest)
+        !self.alerted && self.told[1].is_some_and(|at| at.elapsed() < rest)
     }
 
     /// The row as it is now; none when it is as it was last told.
@@ -219,7 +220,7 @@ impl Entry {
         if self.view.as_ref().is_some_and(|view| view.json.get() == json.get()) {
             return None;
         }
-        self.told_at = Some(Instant::now());
+        self.told = [Some(Instant::now()), self.told[0]];
         let view = Arc::new(RowView {
             tenant: self.tenant.clone(),
             call: self.call.clone(),

@@ -2,6 +2,7 @@
 //! few times a second.
 
 mod entry;
+mod sight;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,8 +10,9 @@ use std::{
     time::Duration,
 };
 
+use axum::response::sse::Event;
 use serde::Serialize;
-use sotto_access::{Action, Principal, Scope, Users};
+use sotto_access::{Action, Principal, Users};
 use sotto_events::{CallId, Clock, LiveScores, Scorecard, TenantId, Timestamp};
 use sotto_storage::{LiveUpdate, Reader, StorageError, bus::Live, vault::CallState};
 use tokio::{
@@ -21,6 +23,7 @@ use tokio::{
 use crate::view::Labels;
 use entry::Entry;
 pub use entry::RowView;
+pub use sight::Sight;
 
 /// How soon watchers hear of a change.
 const BEAT: Duration = Duration::from_millis(20);
@@ -40,6 +43,8 @@ pub type OnAir = Arc<dyn Fn(&TenantId, &CallId) -> bool + Send + Sync>;
 pub struct Change {
     pub rows: Vec<Arc<RowView>>,
     pub gone: Vec<Arc<RowView>>,
+    /// As it was written for those who see the same calls; none for who sees nothing of it.
+    pub written: Mutex<HashMap<Sight, Option<Event>>>,
 }
 
 /// A call of an agent began or ended.
@@ -267,7 +272,7 @@ impl Hub {
         let gone = std::mem::take(gone);
         if !(rows.is_empty() && gone.is_empty()) {
             // nobody watching is no failure
-            drop(self.changes.send(Arc::new(Change { rows, gone })));
+            drop(self.changes.send(Arc::new(Change { rows, gone, written: Mutex::default() })));
         }
     }
 
@@ -281,19 +286,17 @@ impl Hub {
         self.notices.subscribe()
     }
 
-    /// Every row that `principal` may see.
-    pub fn rows(&self, principal: &Principal) -> Vec<Arc<RowView>> {
+    /// Every row that `sight` shows.
+    pub fn rows(&self, sight: &Sight) -> Vec<Arc<RowView>> {
         let table = self.table();
         let views = table.calls.values().filter_map(Entry::last_view);
-        views.filter(|view| sees(principal, Action::SeeCalls, view)).cloned().collect()
+        views.filter(|view| sight.shows(view)).cloned().collect()
     }
 
-    /// Numbers of the calls that `principal` may count.
-    pub fn numbers(&self, principal: &Principal) -> Numbers {
-        let seen = principal.scope(Action::SeeCalls) > Scope::Nobody;
-        let action = if seen { Action::SeeCalls } else { Action::SeeNumbers };
+    /// Numbers of the calls that `sight` counts.
+    pub fn numbers(&self, sight: &Sight) -> Numbers {
         let table = self.table();
-        let views = table.calls.values().filter_map(Entry::last_view).filter(|view| sees(principal, action, view));
+        let views = table.calls.values().filter_map(Entry::last_view).filter(|view| sight.counts(view));
         let mut numbers = Numbers::default();
         let (mut agents, mut score, mut sentiment) = (HashSet::new(), Mean::default(), Mean::default());
         for view in views {
@@ -338,11 +341,6 @@ impl Hub {
         }
         done
     }
-}
-
-/// Whether a row is one that somebody may see.
-pub fn sees(principal: &Principal, action: Action, view: &RowView) -> bool {
-    view.tenant == *principal.tenant() && principal.may(action, &view.owners)
 }
 
 #[derive(Default)]

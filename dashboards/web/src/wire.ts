@@ -2,11 +2,11 @@
 // strings, media times are seconds from the start of the call.
 
 export type Role = 'admin' | 'supervisor' | 'agent' | 'viewer';
-export type Permission = 'see_numbers' | 'see_calls' | 'read_calls' | 'acknowledge' | 'speak';
+export type Permission = 'see_numbers' | 'see_calls' | 'read_calls' | 'acknowledge' | 'speak' | 'erase';
 
 /** GET /v1/session; 401 when nobody is logged in. */
 export interface Session {
-  user: { login: string; name: string; role: Role; teams: string[] };
+  user: { login: string; tenant: string; name: string; role: Role; teams: string[] };
   may: Permission[];
   expires_at: string;
 }
@@ -82,7 +82,7 @@ export interface Board {
   numbers: Numbers;
 }
 
-/** GET /v1/board/live, event `rows`: rows that changed, whole, and calls that are over. At most four times a second. */
+/** GET /v1/board/live, event `rows`: rows that changed, whole, and calls that are over. */
 export interface BoardChange {
   now: string;
   rows: Row[];

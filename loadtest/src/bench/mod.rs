@@ -1,6 +1,7 @@
 //! The benchmark's parts, each one idea.
 
 pub mod accuracy;
+pub mod board;
 pub mod corpus;
 pub mod cost;
 pub mod feed;

@@ -1,0 +1,73 @@
+// Readers of live streams without a browser, and when what they read is on the screen of one.
+import { Agent, get } from 'node:http';
+
+const agent = new Agent({ keepAlive: false, maxSockets: Infinity });
+
+/** The wall clock with fractions, the same one as `performance.timeOrigin + performance.now()` in a tab. */
+export function clock() {
+  return performance.timeOrigin + performance.now();
+}
+
+/** Follows a stream until `stop`; `heard` gets the name and the data of each event, and when it arrived. */
+export function follow(url, headers, heard) {
+  const asked = get(url, { headers, agent }, (response) => {
+    let rest = '';
+    response.setEncoding('utf8');
+    response.on('data', (chunk) => {
+      const at = clock();
+      const blocks = (rest + chunk).split('\n\n');
+      rest = blocks.pop();
+      for (const block of blocks) {
+        const name = /^event: ?(.*)$/m.exec(block)?.[1];
+        const data = /^data: ?(.*)$/m.exec(block)?.[1];
+        if (name && data) heard(name, data, at);
+      }
+    });
+    response.on('error', () => {});
+  });
+  asked.on('error', () => {});
+  return { begun: new Promise((resolve) => asked.once('response', resolve)), stop: () => asked.destroy() };
+}
+
+/** Notes what an element says each time it has changed, by the start of the frame after. */
+export function watchText(element) {
+  const seen = [];
+  let asked = false;
+  const note = () => {
+    asked = false;
+    const words = (element.innerText ?? element.textContent).replaceAll(/\s+/g, ' ');
+    seen.push({ at: performance.timeOrigin + performance.now(), words });
+  };
+  const changed = () => {
+    if (!asked) requestAnimationFrame(note);
+    asked = true;
+  };
+  new MutationObserver(changed).observe(element, { subtree: true, childList: true, characterData: true });
+  return seen;
+}
+
+const LABELS = { card: 'card number', 'national-id': 'national id', account: 'account number', phone: 'phone number', 'date-of-birth': 'date of birth', email: 'e-mail address' };
+
+/** A partial as people read it. */
+export function shownText({ stable, tail }) {
+  const text = [stable, tail].filter(Boolean).join(' ');
+  return text.replaceAll(/\[([a-z-]+)\]/g, (_, marker) => LABELS[marker] ?? marker).replaceAll(/\s+/g, ' ');
+}
+
+/** Milliseconds from the arrival of each partial to its paint. Text that stood there before is no news and is left out. */
+export function delays(partials, seen) {
+  const measured = [];
+  for (const { at, text } of partials) {
+    const before = seen.findLast((note) => note.at < at);
+    if (before?.words.includes(text)) continue;
+    const shown = seen.find((note) => note.at >= at && note.words.includes(text));
+    if (shown) measured.push(shown.at - at);
+  }
+  return measured;
+}
+
+export function percentiles(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share) => Number((sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN).toFixed(1));
+  return { count: sorted.length, p50: at(0.5), p99: at(0.99) };
+}
