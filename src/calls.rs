@@ -38,6 +38,12 @@ fn id(request: &OpenRequest) -> Id {
     (request.sender.tenant.clone(), request.call.clone())
 }
 
+/// Whoever is bound to an agent takes up no other agent's call.
+fn own(request: &OpenRequest, metadata: &BTreeMap<String, String>) -> bool {
+    let agent = || metadata.get("agent").map(|agent| agent.trim().to_lowercase());
+    request.sender.agent.is_none() || request.sender.agent == agent()
+}
+
 /// A call that someone feeds.
 struct OnAir {
     /// Set to stop it, for a takeover.
@@ -184,7 +190,9 @@ impl CallRegistry {
     }
 
     fn park(&self, request: OpenRequest) {
-        let request = OpenRequest { resume: true, ..request };
+        // the server itself gives it up, whoever sent it
+        let sender = Sender { agent: None, ..request.sender.clone() };
+        let request = OpenRequest { sender, resume: true, ..request };
         let id = id(&request);
         let number = {
             let mut table = self.table();
@@ -248,6 +256,8 @@ impl CallRegistry {
 
     async fn begin(&self, request: OpenRequest) -> Result<OpenCall, Refusal> {
         let id = id(&request);
+        // asked before the call is taken from whoever feeds it
+        self.check_known(&request).await?;
         let (stopped, mut seat) = self.reserve(&id, &request).await?;
         let opened = match self.open_storage(&request).await {
             Ok(opened) => opened,
@@ -264,10 +274,8 @@ impl CallRegistry {
         if opened.seq > 0 && !request.resume {
             return Err(Refusal::OnAir);
         }
-        // whoever is bound to an agent takes up no other agent's call
-        let bound = request.sender.agent.as_ref();
-        let same = |agent: &String| opened.metadata.get("agent").is_some_and(|own| own.trim().to_lowercase() == *agent);
-        if bound.is_some_and(|agent| !same(agent)) {
+        // again, since another may have begun it meanwhile
+        if !own(&request, &opened.metadata) {
             return Err(Refusal::Over);
         }
         let OpenedCall { recorder, seq, safe, format, history, metadata } = opened;
@@ -300,6 +308,18 @@ impl CallRegistry {
             }
         });
         Ok(OpenCall { position, seq, inputs, updates, busy })
+    }
+
+    async fn check_known(&self, request: &OpenRequest) -> Result<(), Refusal> {
+        let known = self.parts.recorder.known(&request.sender.tenant, &request.call).await.map_err(|error| {
+            tracing::error!(%error, "a call could not be looked up");
+            Refusal::Storage
+        })?;
+        match known {
+            Some(known) if !own(request, &known.metadata) => Err(Refusal::Over),
+            Some(known) if known.format != request.format => Err(Refusal::Format),
+            _ => Ok(()),
+        }
     }
 
     async fn open_storage(&self, request: &OpenRequest) -> Result<OpenedCall, Refusal> {
@@ -463,6 +483,7 @@ impl Calls for CallRegistry {
                 Denied::Missing => Refusal::NoKey,
                 Denied::Unknown => Refusal::UnknownKey,
                 Denied::Purpose => Refusal::Purpose,
+                Denied::Store => Refusal::Storage,
             },
         )?;
         if token_only && !holder.token {

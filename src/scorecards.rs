@@ -124,7 +124,9 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        // what editors leave beside a file is none
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|extension| extension == "toml") {
             files.push(path);
         }
     }
@@ -160,9 +162,9 @@ fn read_folder(folder: &Path) -> Result<Deck, Failure> {
 /// Where it is wrong, and what would be right.
 pub fn read(file: &Path) -> Result<Scorecard, Failure> {
     let problem = |why: String| failure(format!("scorecard {}: {why}", file.display()));
-    let size = fs::metadata(file).map_err(|error| problem(error.to_string()))?.len();
-    if size > LARGEST_FILE {
-        return Err(problem(format!("has {size} bytes; {LARGEST_FILE} are allowed")));
+    let metadata = fs::metadata(file).map_err(|error| problem(error.to_string()))?;
+    if !metadata.is_file() || metadata.len() > LARGEST_FILE {
+        return Err(problem(format!("is no file of at most {LARGEST_FILE} bytes")));
     }
     let text = fs::read_to_string(file).map_err(|error| problem(error.to_string()))?;
     let card: Scorecard = toml::from_str(&text).map_err(|error| problem(error.to_string().trim_end().to_owned()))?;

@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     failure::{Failure, failure},
     print::{note, out},
-    server::open_users,
+    server::{open_keys, open_users},
 };
 
 /// Longest input read as a password, in bytes.
@@ -19,11 +19,14 @@ const LONGEST: u64 = 200;
 
 pub fn run(config: &Config, command: cli::Users) -> Result<(), Failure> {
     let users = open_users(config)?;
+    let keys = open_keys(config)?;
     match command {
         cli::Users::Put { tenant, login, name, role, teams } => {
             let login = login.to_lowercase();
             let teams = teams.into_iter().filter(|team| !team.trim().is_empty()).collect();
-            users.put(&User { login: login.clone(), tenant, name, role, teams }, SystemClock.now())?;
+            users.put(&User { login: login.clone(), tenant: tenant.clone(), name, role, teams }, SystemClock.now())?;
+            // what tokens allow follows from the role
+            keys.revoke_tokens_of(&tenant, &login)?;
             note(&format!("{login} is {role}; set a password with `sotto users password {login}`"));
         }
         cli::Users::Password { login } => {
@@ -45,7 +48,12 @@ pub fn run(config: &Config, command: cli::Users) -> Result<(), Failure> {
             }
         }
         cli::Users::Remove { login } => {
-            users.remove(&login.to_lowercase())?;
+            let login = login.to_lowercase();
+            let user = users.list()?.into_iter().find(|user| user.login == login);
+            users.remove(&login)?;
+            if let Some(user) = user {
+                keys.revoke_tokens_of(&user.tenant, &login)?;
+            }
             out(&format!("{login} is removed"));
         }
     }

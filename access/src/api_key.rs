@@ -18,6 +18,8 @@ use crate::{
     secret::{self, Secret},
 };
 
+/// How long a stream that a token opened may go on.
+const STREAM_SECONDS: u64 = 12 * 3600;
 /// How long a browser's token lives.
 pub const TOKEN_LIFE_SECONDS: u64 = 300;
 /// Longest name of a key, in bytes.
@@ -26,7 +28,8 @@ const LONGEST_NAME: usize = 100;
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS api_keys (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, purposes TEXT NOT NULL, hash BLOB NOT NULL,
-    created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER, token INTEGER NOT NULL, agent TEXT
+    created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER, token INTEGER NOT NULL, agent TEXT,
+    parent TEXT
 ) WITHOUT ROWID;
 ";
 
@@ -129,11 +132,23 @@ pub enum Denied {
     Unknown,
     #[error("the API key is not allowed to do this")]
     Purpose,
+    #[error("keys cannot be looked up now; try again")]
+    Store,
+}
+
+/// What is special about a token.
+struct Token<'a> {
+    expires_at: Timestamp,
+    agent: Option<&'a str>,
+    /// Id of the key it comes from; none for a person's.
+    parent: Option<&'a str>,
 }
 
 /// The store of keys. Opened by the server and, at the same time, by the command line.
 pub struct ApiKeys {
-    connection: Mutex<Connection>,
+    /// Only reads, so that whoever writes holds up nobody who comes in.
+    reader: Mutex<Connection>,
+    writer: Mutex<Connection>,
 }
 
 impl ApiKeys {
@@ -149,15 +164,21 @@ impl ApiKeys {
             |row| row.get(0),
         )?;
         if !bound {
-            // made before tokens could be bound to an agent
-            connection.execute_batch("ALTER TABLE api_keys ADD COLUMN agent TEXT")?;
+            // made before tokens could be bound to an agent and knew the key they come from
+            connection.execute_batch(
+                "ALTER TABLE api_keys ADD COLUMN agent TEXT; ALTER TABLE api_keys ADD COLUMN parent TEXT",
+            )?;
         }
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { reader: Mutex::new(open(file, "")?), writer: Mutex::new(connection) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        // every change is one statement, so a panic elsewhere leaves nothing half done
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        // each statement is whole by itself, so a panic elsewhere leaves nothing half done
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a key.
@@ -174,7 +195,8 @@ impl ApiKeys {
         self.insert(tenant, name, purposes, now, None)
     }
 
-    /// Makes a token that lives [`TOKEN_LIFE_SECONDS`], bound to one agent when that is given.
+    /// Makes a token that lives [`TOKEN_LIFE_SECONDS`], bound to one agent when that is given, and gone with the key it
+    /// comes from.
     ///
     /// # Errors
     /// When it cannot be stored.
@@ -182,12 +204,19 @@ impl ApiKeys {
         &self,
         tenant: &TenantId,
         purposes: &Purposes,
-        agent: Option<&str>,
+        (agent, parent): (Option<&str>, Option<&str>),
         now: Timestamp,
     ) -> Result<(KeyInfo, Secret), AccessError> {
-        // tokens are many and short: those that are over make room
-        self.lock().execute("DELETE FROM api_keys WHERE token = 1 AND expires_at <= ?1", [now.0])?;
-        self.insert(tenant, "browser token", purposes, now, Some((now.plus_seconds(TOKEN_LIFE_SECONDS), agent)))
+        // tokens are many and short: those that are over, and the streams they opened too, make room
+        let over = Timestamp(now.0 - 1000 * STREAM_SECONDS as i64);
+        self.lock().execute("DELETE FROM api_keys WHERE token = 1 AND expires_at <= ?1", [over.0])?;
+        self.insert(
+            tenant,
+            "browser token",
+            purposes,
+            now,
+            Some(Token { expires_at: now.plus_seconds(TOKEN_LIFE_SECONDS), agent, parent }),
+        )
     }
 
     fn insert(
@@ -196,15 +225,15 @@ impl ApiKeys {
         name: &str,
         purposes: &Purposes,
         now: Timestamp,
-        token: Option<(Timestamp, Option<&str>)>,
+        token: Option<Token<'_>>,
     ) -> Result<(KeyInfo, Secret), AccessError> {
         if name.len() > LONGEST_NAME {
             return Err(AccessError::Line("key name"));
         }
         let (id, secret) = Secret::new(if token.is_some() { "st" } else { "sk" })?;
-        let (expires_at, agent) = token.unzip();
+        let expires_at = token.as_ref().map(|token| token.expires_at);
         self.lock().execute(
-            "INSERT INTO api_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8, ?9)",
+            "INSERT INTO api_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8, ?9, ?10)",
             params![
                 id,
                 tenant.as_str(),
@@ -214,7 +243,8 @@ impl ApiKeys {
                 now.0,
                 expires_at.map(|at| at.0),
                 expires_at.is_some(),
-                agent.flatten()
+                token.as_ref().and_then(|token| token.agent),
+                token.as_ref().and_then(|token| token.parent)
             ],
         )?;
         let info = KeyInfo {
@@ -234,7 +264,7 @@ impl ApiKeys {
     /// # Errors
     /// When the store cannot be read.
     pub fn list(&self) -> Result<Vec<KeyInfo>, AccessError> {
-        let connection = self.lock();
+        let connection = self.read();
         let mut statement = connection.prepare(
             "SELECT id, tenant, name, purposes, created_at, expires_at, revoked_at FROM api_keys WHERE token = 0
              ORDER BY created_at DESC",
@@ -267,21 +297,39 @@ impl ApiKeys {
     /// Checks a secret for a purpose.
     ///
     /// # Errors
-    /// [`Denied`], saying as little as possible. A store that cannot be read denies.
+    /// [`Denied`], saying as little as possible. A store that cannot be read denies too.
     pub fn authenticate(&self, secret: &str, purpose: Purpose, now: Timestamp) -> Result<KeyHolder, Denied> {
         let id = secret::id(secret).ok_or(Denied::Unknown)?;
-        let (holder, stored) = self.lookup(id, now).ok().flatten().ok_or(Denied::Unknown)?;
+        let (holder, stored) = self.lookup(id, now).map_err(|_| Denied::Store)?.ok_or(Denied::Unknown)?;
         if !secret::matches(secret, &stored) {
             return Err(Denied::Unknown);
         }
         if holder.purposes.allow(purpose) { Ok(holder) } else { Err(Denied::Purpose) }
     }
 
+    /// Whether a token that was good when it opened a stream has not been taken back since.
+    pub fn stands(&self, secret: &str, now: Timestamp) -> bool {
+        let before = Timestamp(now.0 - 1000 * STREAM_SECONDS as i64);
+        let found = secret::id(secret).map(|id| self.lookup(id, before));
+        matches!(found, Some(Ok(Some((_, stored)))) if secret::matches(secret, &stored))
+    }
+
+    /// Takes back every token that is bound to an agent.
+    ///
+    /// # Errors
+    /// When the store cannot be changed.
+    pub fn revoke_tokens_of(&self, tenant: &TenantId, agent: &str) -> Result<(), AccessError> {
+        let sql = "DELETE FROM api_keys WHERE token = 1 AND tenant = ?1 AND agent = ?2";
+        self.lock().execute(sql, params![tenant.as_str(), agent])?;
+        Ok(())
+    }
+
     fn lookup(&self, id: &str, now: Timestamp) -> Result<Option<(KeyHolder, Vec<u8>)>, rusqlite::Error> {
-        self.lock()
+        self.read()
             .prepare_cached(
                 "SELECT tenant, purposes, token, hash, agent FROM api_keys
-                 WHERE id = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)",
+                 WHERE id = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2) AND (parent IS NULL
+                 OR EXISTS (SELECT 1 FROM api_keys AS key WHERE key.id = api_keys.parent AND key.revoked_at IS NULL))",
             )?
             .query_row(params![id, now.0], |row| {
                 let (tenant, purposes) = (parsed(row, 0)?, parsed(row, 1)?);
@@ -337,9 +385,26 @@ mod tests {
     #[test]
     fn a_token_dies_by_itself() {
         let (_folder, keys) = store();
-        let (_, secret) = keys.create_token(&tenant(), &"read".parse().unwrap(), None, Timestamp(0)).unwrap();
+        let (_, secret) = keys.create_token(&tenant(), &"read".parse().unwrap(), (None, None), Timestamp(0)).unwrap();
         let end = Timestamp(0).plus_seconds(TOKEN_LIFE_SECONDS);
         assert!(keys.authenticate(secret.reveal(), Purpose::Read, Timestamp(end.0 - 1)).unwrap().token);
         assert_eq!(keys.authenticate(secret.reveal(), Purpose::Read, end), Err(Denied::Unknown));
+    }
+
+    #[test]
+    fn ci14_a_token_goes_with_its_key_and_with_its_agent() {
+        let (_folder, keys) = store();
+        let read = "read".parse().unwrap();
+        let (key, _) = keys.create(&tenant(), "crm", &read, Timestamp(0)).unwrap();
+        let token = |agent| keys.create_token(&tenant(), &read, (agent, Some(&key.id)), Timestamp(0)).unwrap().1;
+        let (plain, bound) = (token(None), token(Some("ana")));
+        let good = |secret: &Secret| keys.authenticate(secret.reveal(), Purpose::Read, Timestamp(1)).is_ok();
+        assert!(good(&plain) && good(&bound) && keys.stands(bound.reveal(), Timestamp(1)));
+        // a stream outlives the token that opened it
+        assert!(keys.stands(bound.reveal(), Timestamp(0).plus_seconds(2 * TOKEN_LIFE_SECONDS)));
+        keys.revoke_tokens_of(&tenant(), "ana").unwrap();
+        assert!(good(&plain) && !good(&bound) && !keys.stands(bound.reveal(), Timestamp(1)));
+        keys.revoke(&key.id, Timestamp(1)).unwrap();
+        assert!(!good(&plain) && !keys.stands(plain.reveal(), Timestamp(2)));
     }
 }

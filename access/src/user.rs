@@ -1,16 +1,14 @@
 //! People: logins with a role and teams. Passwords are kept as argon2id; who guesses is locked out for a while.
 
 use std::{
+    collections::HashMap,
     fmt,
     path::Path,
     str::FromStr,
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
-use argon2::{
-    Argon2, PasswordHasher, PasswordVerifier,
-    password_hash::phc::{PasswordHash, PasswordHash as Kept},
-};
+use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use sotto_events::{TenantId, Timestamp};
@@ -32,7 +30,7 @@ pub const SESSION_SECONDS: u64 = 12 * 3600;
 /// How long a one-time link can be opened, in seconds.
 pub const LINK_SECONDS: u64 = 15 * 60;
 /// Logins whose wrong passwords are remembered.
-const ATTEMPTS: i64 = 10_000;
+const ATTEMPTS: usize = 10_000;
 const SHORTEST_PASSWORD: usize = 12;
 const LONGEST: usize = 100;
 const MOST_TEAMS: usize = 50;
@@ -44,10 +42,6 @@ CREATE TABLE IF NOT EXISTS users (
     login TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL, teams TEXT NOT NULL,
     password TEXT, created_at INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS attempts (
-    login BLOB PRIMARY KEY, failures INTEGER NOT NULL, at INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS attempts_by_time ON attempts (at);
 CREATE TABLE IF NOT EXISTS sessions (
     id TEXT PRIMARY KEY, hash BLOB NOT NULL, login TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
     seen_at INTEGER NOT NULL, expires_at INTEGER NOT NULL
@@ -125,14 +119,32 @@ pub struct Session {
 
 /// The store of people and their sessions.
 pub struct Users {
-    connection: Mutex<Connection>,
+    /// Only reads, so that whoever writes holds up nobody who comes in.
+    reader: Mutex<Connection>,
+    writer: Mutex<Connection>,
+    /// Wrong passwords of late, by a hash of the login.
+    attempts: Mutex<HashMap<Vec<u8>, Attempts>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Attempts {
+    failures: u32,
+    last: Timestamp,
+}
+
+impl Attempts {
+    /// When the login may be tried again, while it may not.
+    fn locked_until(self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.last.plus_seconds(LOCK_SECONDS);
+        (self.failures >= FAILURES && until > now).then_some(until)
+    }
 }
 
 /// Checked when there is no such login, so that trying takes as long as with one.
 static NOBODY: LazyLock<Option<String>> = LazyLock::new(|| hashed("nobody's password").ok());
 
 fn hashed(password: &str) -> Result<String, AccessError> {
-    let hash: Kept =
+    let hash: PasswordHash =
         Argon2::default().hash_password(password.as_bytes()).map_err(|error| AccessError::Random(error.to_string()))?;
     Ok(hash.to_string())
 }
@@ -159,12 +171,21 @@ impl Users {
     /// # Errors
     /// When it is not a sound database.
     pub fn open(file: &Path) -> Result<Self, AccessError> {
-        Ok(Self { connection: Mutex::new(open(file, SCHEMA)?) })
+        let writer = Mutex::new(open(file, SCHEMA)?);
+        Ok(Self { reader: Mutex::new(open(file, "")?), writer, attempts: Mutex::default() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        // every change is one statement, so a panic elsewhere leaves nothing half done
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> MutexGuard<'_, Connection> {
+        // each change is one transaction, so a panic elsewhere leaves nothing half done
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attempts(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Attempts>> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a person, or changes name, role and teams of one.
@@ -181,7 +202,7 @@ impl Users {
         if user.teams.len() > MOST_TEAMS {
             return Err(AccessError::Line("list of teams"));
         }
-        let changed = self.lock().execute(
+        let changed = self.write().execute(
             "INSERT INTO users (login, tenant, name, role, teams, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (login) DO UPDATE SET name = ?3, role = ?4, teams = ?5 WHERE tenant = ?2",
             params![user.login, user.tenant.as_str(), user.name, user.role.to_string(), user.teams.join("\n"), now.0],
@@ -189,7 +210,7 @@ impl Users {
         if changed == 0 { Err(AccessError::Taken(user.login.clone())) } else { Ok(()) }
     }
 
-    /// Sets a password and ends what sessions there are.
+    /// Sets a password; sessions and links that there are end.
     ///
     /// # Errors
     /// When it is too short or there is no such login.
@@ -198,10 +219,14 @@ impl Users {
             return Err(AccessError::Password);
         }
         let hash = hashed(password)?;
-        let sql = "UPDATE users SET password = ?2 WHERE login = ?1";
-        let changed = self.lock().execute(sql, params![login, hash])?;
-        self.lock().execute("DELETE FROM sessions WHERE login = ?1", [login])?;
-        self.lock().execute("DELETE FROM attempts WHERE login = ?1", [secret::hash(login)])?;
+        let mut connection = self.write();
+        let change = connection.transaction()?;
+        let changed = change.execute("UPDATE users SET password = ?2 WHERE login = ?1", params![login, hash])?;
+        change.execute("DELETE FROM sessions WHERE login = ?1", [login])?;
+        change.execute("DELETE FROM links WHERE login = ?1", [login])?;
+        change.commit()?;
+        drop(connection);
+        self.attempts().remove(&secret::hash(login));
         if changed == 0 { Err(AccessError::NoSuchUser(login.to_owned())) } else { Ok(()) }
     }
 
@@ -210,7 +235,7 @@ impl Users {
     /// # Errors
     /// When there is no such login.
     pub fn remove(&self, login: &str) -> Result<(), AccessError> {
-        let changed = self.lock().execute("DELETE FROM users WHERE login = ?1", [login])?;
+        let changed = self.write().execute("DELETE FROM users WHERE login = ?1", [login])?;
         if changed == 0 { Err(AccessError::NoSuchUser(login.to_owned())) } else { Ok(()) }
     }
 
@@ -219,7 +244,7 @@ impl Users {
     /// # Errors
     /// When the store cannot be read.
     pub fn list(&self) -> Result<Vec<User>, AccessError> {
-        let connection = self.lock();
+        let connection = self.read();
         let mut statement = connection.prepare("SELECT login, tenant, name, role, teams FROM users ORDER BY login")?;
         let rows = statement.query_map([], user)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -230,7 +255,7 @@ impl Users {
     /// # Errors
     /// When the store cannot be read.
     pub fn find(&self, tenant: &TenantId, login: &str) -> Result<Option<User>, AccessError> {
-        let connection = self.lock();
+        let connection = self.read();
         let sql = "SELECT login, tenant, name, role, teams FROM users WHERE login = ?1 AND tenant = ?2";
         Ok(connection.prepare_cached(sql)?.query_row([login, tenant.as_str()], user).optional()?)
     }
@@ -241,66 +266,71 @@ impl Users {
     /// [`LoginError`], saying as little as possible.
     pub fn log_in(&self, login: &str, password: &str, now: Timestamp) -> Result<Secret, LoginError> {
         let login = login.trim().to_lowercase();
-        let login = login.as_str();
-        let kept = self.password_of(login).map_err(|_| LoginError::Store)?;
-        self.check_attempts(login, now)?;
+        let locked = self.attempts().get(&secret::hash(&login)).and_then(|attempts| attempts.locked_until(now));
+        if let Some(until) = locked {
+            return Err(LoginError::Locked(((until.0 - now.0) as u64).div_ceil(1000)));
+        }
+        let kept = self.password_of(&login).map_err(|_| LoginError::Store)?;
         let fallback = NOBODY.as_deref().unwrap_or_default();
         let hash = PasswordHash::new(kept.as_deref().unwrap_or(fallback)).map_err(|_| LoginError::Store)?;
         let right = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
-        if !right || kept.is_none() {
-            self.count_failure(login, now).map_err(|_| LoginError::Store)?;
-            return Err(LoginError::Wrong);
+        match kept.filter(|_| right) {
+            Some(kept) => {
+                self.attempts().remove(&secret::hash(&login));
+                self.begin(&login, Some(&kept), now)
+            }
+            None => {
+                self.count_failure(&login, now);
+                Err(LoginError::Wrong)
+            }
         }
-        self.begin(login, now).map_err(|_| LoginError::Store)
     }
 
     fn password_of(&self, login: &str) -> Result<Option<String>, rusqlite::Error> {
-        let connection = self.lock();
+        let connection = self.read();
         let mut statement = connection.prepare_cached("SELECT password FROM users WHERE login = ?1")?;
         Ok(statement.query_row([login], |row| row.get(0)).optional()?.flatten())
     }
 
-    /// Logins that nobody has are locked like others, or locking would tell which there are.
-    fn check_attempts(&self, login: &str, now: Timestamp) -> Result<(), LoginError> {
-        let since = Timestamp(now.0 - 1000 * LOCK_SECONDS as i64);
-        let sql = "SELECT at FROM attempts WHERE login = ?1 AND failures >= ?2 AND at > ?3";
-        let locked: Result<Option<i64>, _> =
-            self.lock().query_row(sql, params![secret::hash(login), FAILURES, since.0], |row| row.get(0)).optional();
-        match locked {
-            Ok(None) => Ok(()),
-            Ok(Some(at)) => Err(LoginError::Locked(((at - since.0) as u64).div_ceil(1000))),
+    /// Logins that nobody has count like others, or locking would tell which there are.
+    fn count_failure(&self, login: &str, now: Timestamp) {
+        let mut attempts = self.attempts();
+        if attempts.len() >= ATTEMPTS {
+            attempts.retain(|_, attempts| attempts.last.plus_seconds(LOCK_SECONDS) > now);
+        }
+        if attempts.len() >= ATTEMPTS {
+            // those that are locked stay so
+            attempts.retain(|_, attempts| attempts.locked_until(now).is_some());
+        }
+        let counted = attempts.entry(secret::hash(login)).or_insert(Attempts { failures: 0, last: now });
+        let over = counted.last.plus_seconds(LOCK_SECONDS) <= now;
+        *counted = Attempts { failures: if over { 1 } else { counted.failures + 1 }, last: now };
+    }
+
+    /// A session of whoever has this login and, when that was checked, still this password.
+    fn begin(&self, login: &str, password: Option<&str>, now: Timestamp) -> Result<Secret, LoginError> {
+        let (id, secret) = Secret::new("ss").map_err(|_| LoginError::Store)?;
+        let insert = || -> rusqlite::Result<usize> {
+            let mut connection = self.write();
+            let change = connection.transaction()?;
+            change.execute(
+                "DELETE FROM sessions WHERE expires_at <= ?1 OR id IN
+                 (SELECT id FROM sessions WHERE login = ?2 ORDER BY seen_at DESC LIMIT -1 OFFSET ?3)",
+                params![now.0, login, SESSIONS - 1],
+            )?;
+            let begun = change.execute(
+                "INSERT INTO sessions SELECT ?1, ?2, login, ?4, ?5 FROM users
+                 WHERE login = ?3 AND (?6 IS NULL OR password = ?6)",
+                params![id, secret.hash(), login, now.0, now.plus_seconds(SESSION_SECONDS).0, password],
+            )?;
+            change.commit()?;
+            Ok(begun)
+        };
+        match insert() {
+            Ok(1) => Ok(secret),
+            Ok(_) => Err(LoginError::Wrong),
             Err(_) => Err(LoginError::Store),
         }
-    }
-
-    fn count_failure(&self, login: &str, now: Timestamp) -> Result<(), rusqlite::Error> {
-        let connection = self.lock();
-        // what is over is forgotten, and of very many the oldest
-        connection.execute(
-            "DELETE FROM attempts WHERE at <= ?1 OR login IN (SELECT login FROM attempts ORDER BY at DESC LIMIT -1 OFFSET ?2)",
-            params![now.0 - 1000 * LOCK_SECONDS as i64, ATTEMPTS],
-        )?;
-        connection.execute(
-            "INSERT INTO attempts VALUES (?1, 1, ?2) ON CONFLICT (login) DO UPDATE SET failures = failures + 1, at = ?2",
-            params![secret::hash(login), now.0],
-        )?;
-        Ok(())
-    }
-
-    fn begin(&self, login: &str, now: Timestamp) -> Result<Secret, AccessError> {
-        let (id, secret) = Secret::new("ss")?;
-        let connection = self.lock();
-        connection.execute("DELETE FROM attempts WHERE login = ?1", [secret::hash(login)])?;
-        connection.execute(
-            "DELETE FROM sessions WHERE expires_at <= ?1 OR id IN
-             (SELECT id FROM sessions WHERE login = ?2 ORDER BY seen_at DESC LIMIT -1 OFFSET ?3)",
-            params![now.0, login, SESSIONS - 1],
-        )?;
-        connection.execute(
-            "INSERT INTO sessions VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![id, secret.hash(), login, now.0, now.plus_seconds(SESSION_SECONDS).0],
-        )?;
-        Ok(secret)
     }
 
     /// A link secret that begins one session without a password.
@@ -309,7 +339,7 @@ impl Users {
     /// When there is no such login.
     pub fn one_time_link(&self, login: &str, now: Timestamp) -> Result<Secret, AccessError> {
         let (id, secret) = Secret::new("sl")?;
-        let connection = self.lock();
+        let connection = self.write();
         connection.execute("DELETE FROM links WHERE expires_at <= ?1", [now.0])?;
         let kept = connection.execute(
             "INSERT INTO links SELECT ?1, ?2, login, ?4 FROM users WHERE login = ?3",
@@ -326,7 +356,7 @@ impl Users {
         let id = secret::id(secret).ok_or(LoginError::Link)?;
         // whoever tries uses it up: a link is guessed once at most
         let row: Option<(String, Vec<u8>, i64)> = self
-            .lock()
+            .write()
             .query_row("DELETE FROM links WHERE id = ?1 RETURNING login, hash, expires_at", [id], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
@@ -334,35 +364,40 @@ impl Users {
             .map_err(|_| LoginError::Store)?;
         match row {
             Some((login, hash, expires_at)) if secret::matches(secret, &hash) && expires_at > now.0 => {
-                self.begin(&login, now).map_err(|_| LoginError::Store)
+                self.begin(&login, None, now)
             }
             _ => Err(LoginError::Link),
         }
     }
 
-    /// Whose session a secret is; counts as a sign of life.
-    pub fn session(&self, secret: &str, now: Timestamp) -> Option<Session> {
-        let id = secret::id(secret)?;
+    /// Whose session a secret is, if it is one; counts as a sign of life.
+    ///
+    /// # Errors
+    /// When the store cannot be read: nobody is let in, and nobody is logged out.
+    pub fn session(&self, secret: &str, now: Timestamp) -> Result<Option<Session>, AccessError> {
+        let Some(id) = secret::id(secret) else { return Ok(None) };
         let idle = Timestamp(now.0 - 1000 * IDLE_SECONDS as i64);
-        let connection = self.lock();
-        let mut statement = connection
+        let row = self
+            .read()
             .prepare_cached(
                 "SELECT users.login, tenant, name, role, teams, hash, expires_at, seen_at FROM sessions
                  JOIN users USING (login) WHERE id = ?1 AND expires_at > ?2 AND seen_at > ?3",
-            )
-            .ok()?;
-        let row = statement.query_row(params![id, now.0, idle.0], |row| {
-            Ok((user(row)?, row.get::<_, Vec<u8>>(5)?, Timestamp(row.get(6)?), row.get::<_, i64>(7)?))
-        });
-        let (user, hash, expires_at, seen_at) = row.optional().ok()??;
+            )?
+            .query_row(params![id, now.0, idle.0], |row| {
+                Ok((user(row)?, row.get::<_, Vec<u8>>(5)?, Timestamp(row.get(6)?), row.get::<_, i64>(7)?))
+            })
+            .optional()?;
+        let Some((user, hash, expires_at, seen_at)) = row else { return Ok(None) };
         if !secret::matches(secret, &hash) {
-            return None;
+            return Ok(None);
         }
-        // once a minute is enough to tell idle from not
-        if now.0 - seen_at > 60_000 {
-            connection.execute("UPDATE sessions SET seen_at = ?2 WHERE id = ?1", params![id, now.0]).ok()?;
+        // once a minute is enough to tell idle from not; one that cannot be kept is tried again with the next request
+        if now.0 - seen_at > 60_000
+            && let Ok(connection) = self.writer.try_lock()
+        {
+            drop(connection.execute("UPDATE sessions SET seen_at = ?2 WHERE id = ?1", params![id, now.0]));
         }
-        Some(Session { user, expires_at })
+        Ok(Some(Session { user, expires_at }))
     }
 
     /// Ends a session.
@@ -370,7 +405,7 @@ impl Users {
     /// # Errors
     /// When the store cannot be changed.
     pub fn log_out(&self, secret: &str) -> Result<(), AccessError> {
-        self.lock().execute("DELETE FROM sessions WHERE hash = ?1", [secret::hash(secret)])?;
+        self.write().execute("DELETE FROM sessions WHERE hash = ?1", [secret::hash(secret)])?;
         Ok(())
     }
 }
@@ -403,7 +438,7 @@ mod tests {
     fn mm5_a_password_is_hashed_with_argon2id_and_opens_a_session() {
         let (folder, users) = store();
         let secret = users.log_in("ana", PASSWORD, Timestamp(1)).unwrap();
-        assert_eq!(users.session(secret.reveal(), Timestamp(2)).unwrap().user, ana());
+        assert_eq!(users.session(secret.reveal(), Timestamp(2)).unwrap().unwrap().user, ana());
         for file in std::fs::read_dir(folder.path()).unwrap() {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
@@ -432,18 +467,23 @@ mod tests {
         let (_folder, users) = store();
         let begin = || users.log_in("ana", PASSWORD, Timestamp(0)).unwrap();
         let idle = begin();
-        assert!(users.session(idle.reveal(), Timestamp(0).plus_seconds(IDLE_SECONDS)).is_none());
+        assert!(users.session(idle.reveal(), Timestamp(0).plus_seconds(IDLE_SECONDS)).unwrap().is_none());
         let busy = begin();
         for hour in 1..12 {
-            assert!(users.session(busy.reveal(), Timestamp(0).plus_seconds(hour * 3600)).is_some(), "{hour}");
+            assert!(users.session(busy.reveal(), Timestamp(0).plus_seconds(hour * 3600)).unwrap().is_some(), "{hour}");
         }
-        assert!(users.session(busy.reveal(), Timestamp(0).plus_seconds(SESSION_SECONDS)).is_none());
+        assert!(users.session(busy.reveal(), Timestamp(0).plus_seconds(SESSION_SECONDS)).unwrap().is_none());
         let ended = begin();
         users.log_out(ended.reveal()).unwrap();
-        assert!(users.session(ended.reveal(), Timestamp(1)).is_none());
+        assert!(users.session(ended.reveal(), Timestamp(1)).unwrap().is_none());
+        let changed = begin();
+        let link = users.one_time_link("ana", Timestamp(0)).unwrap();
+        users.set_password("ana", PASSWORD).unwrap();
+        assert!(users.session(changed.reveal(), Timestamp(1)).unwrap().is_none());
+        assert_eq!(users.open_link(link.reveal(), Timestamp(1)).err(), Some(LoginError::Link));
         let removed = begin();
         users.remove("ana").unwrap();
-        assert!(users.session(removed.reveal(), Timestamp(1)).is_none());
+        assert!(users.session(removed.reveal(), Timestamp(1)).unwrap().is_none());
     }
 
     #[test]
@@ -451,7 +491,7 @@ mod tests {
         let (_folder, users) = store();
         let link = users.one_time_link("ana", Timestamp(0)).unwrap();
         let session = users.open_link(link.reveal(), Timestamp(1)).unwrap();
-        assert!(users.session(session.reveal(), Timestamp(2)).is_some());
+        assert!(users.session(session.reveal(), Timestamp(2)).unwrap().is_some());
         assert_eq!(users.open_link(link.reveal(), Timestamp(3)).err(), Some(LoginError::Link));
         let late = users.one_time_link("ana", Timestamp(0)).unwrap();
         let end = Timestamp(0).plus_seconds(LINK_SECONDS);

@@ -1,10 +1,11 @@
 //! The HTTP API. Every path needs a key, a token or a session; everything asked for is of its tenant, and of those whose
 //! calls the policy lets it reach. `openapi.json` describes it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
+    body::{Body, to_bytes},
     extract::{Request, State, rejection::JsonRejection},
     http::{
         HeaderName, HeaderValue, StatusCode,
@@ -14,7 +15,7 @@ use axum::{
         },
         request::Parts,
     },
-    middleware::Next,
+    middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -23,7 +24,7 @@ use serde_json::json;
 use sotto_access::{Action, ApiKeys, Denied, Principal, Purpose, Purposes, Scope, TOKEN_LIFE_SECONDS, Users};
 use sotto_events::{CallId, Clock};
 use sotto_storage::{Reader, RetentionPolicies};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     board,
@@ -36,6 +37,10 @@ use crate::{
     trends,
 };
 
+/// Of a request, in bytes.
+const LARGEST_BODY: usize = 16 * 1024;
+/// Until a body is there.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest login in a token, in bytes.
 const LONGEST_AGENT: usize = 100;
 
@@ -51,7 +56,9 @@ pub struct Api {
     /// Browsers reach this server over TLS.
     pub secure_cookies: bool,
     /// Passwords hashed at once.
-    pub logins: Semaphore,
+    pub logins: Arc<Semaphore>,
+    /// Searches, trends and exports done at once.
+    pub searches: Semaphore,
 }
 
 pub type Shared = State<Arc<Api>>;
@@ -74,7 +81,22 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/tokens", post(token))
         .route("/openapi.json", get(openapi))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not_found", "no such path; see /openapi.json") })
+        .layer(from_fn(small_body))
         .with_state(api)
+}
+
+/// Takes the whole body before anything else does: bodies here are small, and whoever sends one slowly gives up its
+/// place.
+async fn small_body(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match timeout(BODY_PATIENCE, to_bytes(body, LARGEST_BODY)).await {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(Err(_)) => {
+            let why = format!("a body may have {LARGEST_BODY} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body", why).into_response()
+        }
+        Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "body", "the body did not come in time").into_response(),
+    }
 }
 
 /// What every answer says: never cache, sniff, frame or tell where one came from; always come back over TLS.
@@ -141,11 +163,23 @@ async fn token(
         }
     };
     let purposes = Purposes::new(vec![purpose]);
-    let made = api.keys.create_token(caller.principal.tenant(), &purposes, agent.as_deref(), api.clock.now());
-    let (_, secret) = made.map_err(|error| {
-        tracing::error!(%error, "a token could not be made");
-        Problem::internal("a token cannot be made now")
-    })?;
+    let shared = Arc::clone(&api);
+    let parent = match &caller.principal {
+        Principal::Key(key) => Some(key.key.clone()),
+        Principal::Person(_) => None,
+    };
+    let making = move || {
+        let tenant = caller.principal.tenant();
+        shared.keys.create_token(tenant, &purposes, (agent.as_deref(), parent.as_deref()), shared.clock.now())
+    };
+    let secret = match tokio::task::spawn_blocking(making).await {
+        Ok(Ok((_, secret))) => secret,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a token could not be made");
+            return Err(Problem::internal("a token cannot be made now"));
+        }
+        Err(_) => return Err(Problem::internal("a token cannot be made now")),
+    };
     let answer = json!({ "token": secret.reveal(), "expires_in": TOKEN_LIFE_SECONDS });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }

@@ -118,10 +118,11 @@ impl Watch {
 /// POST /v1/calls/{call}/alerts/{seq}/acknowledge
 pub async fn acknowledge(
     State(api): Shared,
-    Path((call, seq)): Path<(String, u64)>,
+    Path((call, seq)): Path<(String, String)>,
     parts: Parts,
 ) -> Answer<StatusCode> {
     let caller = Caller::with(&api, &parts, Action::Acknowledge)?;
+    let seq = seq.parse().map_err(|_| Problem::bad("seq", "an alert is named by the seq of its moment, a number"))?;
     let call = call_id(&call)?;
     let by = match &caller.principal {
         Principal::Person(user) => user.name.as_str(),

@@ -1,7 +1,7 @@
 //! Who asks: a key in the header, a short-lived token, or the cookie of a session.
 
 use axum::http::{
-    HeaderMap, HeaderValue, Method, StatusCode,
+    HeaderMap, HeaderValue, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, COOKIE},
     request::Parts,
 };
@@ -12,7 +12,9 @@ use crate::{
     problem::{Answer, Problem},
 };
 
+/// Over TLS with a prefix by which browsers take it from this host alone.
 const SESSION_COOKIE: &str = "sotto_session";
+const SECURE_PREFIX: &str = "__Host-";
 
 /// Somebody who has shown who they are.
 pub struct Caller {
@@ -26,8 +28,10 @@ enum Credential {
         secret: String,
         purpose: Purpose,
     },
-    /// Dies by itself; a stream that it opened goes on.
-    Token,
+    /// Dies by itself; a stream that it opened goes on, unless it is taken back.
+    Token {
+        secret: String,
+    },
     Session {
         secret: String,
     },
@@ -63,8 +67,8 @@ impl Caller {
             return Self::by_key(api, secret, purpose, in_header.is_none());
         }
         let secret = cookie(&parts.headers).ok_or(Denied::Missing)?;
-        let session = api.users.session(secret, api.clock.now()).ok_or_else(no_session)?;
-        if parts.method != Method::GET && !same_origin(&parts.headers) {
+        let session = known(api, secret)?;
+        if !parts.method.is_safe() && !same_origin(&parts.headers) {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "cross_origin",
@@ -81,8 +85,11 @@ impl Caller {
         if in_url && !holder.token {
             return Err(Denied::Unknown.into());
         }
-        let credential =
-            if holder.token { Credential::Token } else { Credential::Key { secret: secret.to_owned(), purpose } };
+        let credential = if holder.token {
+            Credential::Token { secret: secret.to_owned() }
+        } else {
+            Credential::Key { secret: secret.to_owned(), purpose }
+        };
         Ok(Self { principal: Principal::Key(holder), credential })
     }
 
@@ -90,10 +97,13 @@ impl Caller {
     pub fn still(&self, api: &Api) -> bool {
         match &self.credential {
             Credential::Key { secret, purpose } => api.keys.authenticate(secret, *purpose, api.clock.now()).is_ok(),
-            Credential::Token => true,
+            Credential::Token { secret } => api.keys.stands(secret, api.clock.now()),
             Credential::Session { secret } => {
-                let session = api.users.session(secret, api.clock.now());
-                session.is_some_and(|session| Principal::Person(session.user) == self.principal)
+                match api.users.session(secret, api.clock.now()) {
+                    Ok(session) => session.is_some_and(|session| Principal::Person(session.user) == self.principal),
+                    // a store that cannot be read logs nobody out
+                    Err(_) => true,
+                }
             }
         }
     }
@@ -106,22 +116,32 @@ pub fn no_session() -> Problem {
 /// The session of a request.
 pub fn session(api: &Api, headers: &HeaderMap) -> Answer<Session> {
     let secret = cookie(headers).ok_or_else(no_session)?;
-    api.users.session(secret, api.clock.now()).ok_or_else(no_session)
+    known(api, secret)
+}
+
+fn known(api: &Api, secret: &str) -> Answer<Session> {
+    let session = api.users.session(secret, api.clock.now()).map_err(|error| {
+        tracing::error!(%error, "a session cannot be looked up");
+        Problem::store()
+    })?;
+    session.ok_or_else(no_session)
 }
 
 /// The secret of the session.
 pub fn cookie(headers: &HeaderMap) -> Option<&str> {
     let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    pairs
-        .flat_map(|value| value.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(SESSION_COOKIE)?.strip_prefix('='))
+    let named = |pair: &str| {
+        let name = pair.split('=').next()?;
+        (name.strip_prefix(SECURE_PREFIX).unwrap_or(name) == SESSION_COOKIE).then_some(name.len() + 1)
+    };
+    pairs.flat_map(|value| value.split(';').map(str::trim)).find_map(|pair| pair.get(named(pair)?..))
 }
 
 /// Sets the cookie, or takes it away for an empty secret.
 pub fn set_cookie(secret: &str, secure: bool) -> Option<HeaderValue> {
     let age = if secret.is_empty() { 0 } else { SESSION_SECONDS };
-    let secure = if secure { "; Secure" } else { "" };
-    let text = format!("{SESSION_COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}");
+    let (prefix, secure) = if secure { (SECURE_PREFIX, "; Secure") } else { ("", "") };
+    let text = format!("{prefix}{SESSION_COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}");
     HeaderValue::from_str(&text).ok()
 }
 

@@ -134,10 +134,11 @@ pub async fn live(
     let wanted = query(wanted)?;
     let (summary, _) = found(&api, &caller, &call, Action::ReadCalls).await?;
     let last = parts.headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-    let after = last.unwrap_or(wanted.after);
+    let after = last.unwrap_or(wanted.after).min(i64::MAX as u64);
     let tenant = caller.principal.tenant().clone();
-    let scores = api.hub.scores(&tenant, &summary.call);
-    let follow = Follow::open(api.reader.clone(), tenant, summary.call, after).await?.with_scores(scores);
+    // followed first, so that no score falls between
+    let follow = Follow::open(api.reader.clone(), tenant.clone(), summary.call.clone(), after).await?;
+    let follow = follow.with_scores(api.hub.scores(&tenant, &summary.call));
     Ok(tell(Arc::clone(&api), caller, "call", follow.stream()))
 }
 
@@ -158,6 +159,7 @@ pub async fn export(
     let format: Export =
         format.as_deref().unwrap_or("json").parse().map_err(|why: String| Problem::bad("format", why))?;
     let (summary, labels) = found(&api, &caller, &call, Action::ReadCalls).await?;
+    let _place = api.searches.acquire().await;
     let events = every_event(&api, &caller.principal, &summary.call).await?;
     let roles = summary.format.channels.clone();
     let body = match format {

@@ -28,3 +28,5 @@ pub use web::pages;
 
 /// Passwords hashed at once.
 pub const LOGINS: usize = 2;
+/// Searches, trends and exports done at once.
+pub const SEARCHES: usize = 2;

@@ -79,6 +79,7 @@ impl Follow {
                 return None;
             }
             if self.reread {
+                self.reader.settled().await.ok()?;
                 self.ended = self.reader.call(&self.tenant, &self.call).await.ok()?.state != CallState::Open;
                 let events = self.reader.events(&self.tenant, &self.call, self.seq, PAGE).await.ok()?;
                 self.reread = events.len() == PAGE;
@@ -96,7 +97,9 @@ impl Follow {
                     Some(LiveUpdate::Scores(scores)) => {
                         return Event::default().event("scores").json_data(scores).ok();
                     }
-                    Some(LiveUpdate::Event(event)) if event.seq == self.seq + 1 => return self.tell(&event),
+                    Some(LiveUpdate::Event(event)) if Some(event.seq) == self.seq.checked_add(1) => {
+                        return self.tell(&event);
+                    }
                     // seen already, or something was missed that the rows have
                     Some(LiveUpdate::Event(event)) => self.reread = event.seq > self.seq,
                     None => {}

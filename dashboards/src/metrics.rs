@@ -8,7 +8,7 @@ pub struct DashboardMetrics {
     /// By what they watch: board, call, overlay.
     pub watchers: IntGaugeVec,
     pub lag: IntCounter,
-    /// By outcome: ok, link, wrong, locked.
+    /// By outcome: ok, link, wrong, locked, busy, failed.
     pub logins: IntCounterVec,
     pub acknowledged: IntCounter,
 }
@@ -30,7 +30,7 @@ impl DashboardMetrics {
         for kind in ["board", "call", "overlay"] {
             metrics.watchers.with_label_values(&[kind]);
         }
-        for outcome in ["ok", "link", "wrong", "locked"] {
+        for outcome in ["ok", "link", "wrong", "locked", "busy", "failed"] {
             metrics.logins.with_label_values(&[outcome]);
         }
         registry.register(Box::new(metrics.watchers.clone()))?;

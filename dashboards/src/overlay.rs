@@ -108,10 +108,15 @@ impl Watch {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if std::mem::take(&mut self.look) {
-                if let Some(event) = self.look().await {
-                    return Some(event);
+                match self.look().await {
+                    Ok(Some(event)) => return Some(event),
+                    Ok(None) => continue,
+                    // whoever reads comes back
+                    Err(error) => {
+                        tracing::warn!(%error, "an agent's call cannot be shown");
+                        return None;
+                    }
                 }
-                continue;
             }
             let Some((_, follow)) = &mut self.following else {
                 self.look = self.noticed().await?;
@@ -143,34 +148,25 @@ impl Watch {
     }
 
     /// Turns to the call that is on air; says so when that is another one than before.
-    async fn look(&mut self) -> Option<Event> {
+    async fn look(&mut self) -> sotto_storage::Result<Option<Event>> {
         let current = self.api.hub.current(&self.tenant, &self.agent);
         let current = current.filter(|current| self.over.as_ref() != Some(&current.call));
         match (&self.following, current) {
             // it tells its end by itself
-            (Some(_), None) => None,
-            (None, None) if self.told_idle => None,
+            (Some(_), None) => Ok(None),
+            (None, None) if self.told_idle => Ok(None),
             (None, None) => {
                 self.told_idle = true;
-                Some(data("idle", &serde_json::json!({})))
+                Ok(Some(data("idle", &serde_json::json!({}))))
             }
-            (Some((call, _)), Some(current)) if *call == current.call => None,
-            (_, Some(current)) => self.turn_to(current).await,
+            (Some((call, _)), Some(current)) if *call == current.call => Ok(None),
+            (_, Some(current)) => self.turn_to(current).await.map(Some),
         }
     }
 
-    async fn turn_to(&mut self, current: Current) -> Option<Event> {
-        let opened = async {
-            let follow = Follow::open(self.api.reader.clone(), self.tenant.clone(), current.call.clone(), 0).await?;
-            Ok::<_, sotto_storage::StorageError>((follow, self.api.reader.call(&self.tenant, &current.call).await?))
-        };
-        let (follow, summary) = match opened.await {
-            Ok(opened) => opened,
-            Err(error) => {
-                tracing::warn!(%error, "an agent's call cannot be shown");
-                return None;
-            }
-        };
+    async fn turn_to(&mut self, current: Current) -> sotto_storage::Result<Event> {
+        let follow = Follow::open(self.api.reader.clone(), self.tenant.clone(), current.call.clone(), 0).await?;
+        let summary = self.api.reader.call(&self.tenant, &current.call).await?;
         let scores = self.api.hub.scores(&self.tenant, &current.call);
         self.following = Some((current.call.clone(), follow.with_scores(scores)));
         self.told_idle = false;
@@ -185,7 +181,7 @@ impl Watch {
             scorecard: current.scorecard,
             pop: shown.then(|| Pop { fields, until: rfc3339(until) }),
         };
-        Some(data("call", &call))
+        Ok(data("call", &call))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Logging in and out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -11,6 +11,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 use sotto_access::{Action, LoginError, Principal, Scope, Secret};
+use tokio::time::timeout;
 
 use crate::{
     api::{Api, Shared},
@@ -18,6 +19,9 @@ use crate::{
     problem::{Answer, Problem, body},
     view::rfc3339,
 };
+
+/// How long a login waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,7 +43,22 @@ pub async fn log_in(
     wanted: Result<Json<Credentials>, JsonRejection>,
 ) -> Answer<Response> {
     let wanted = body(wanted, "{\"login\": \"ana\", \"password\": \"…\"}")?;
-    begin(&api, &headers, "ok", move |api| api.users.log_in(&wanted.login, &wanted.password, api.clock.now())).await
+    refuse_foreign(&headers)?;
+    // hashing is dear on purpose: few at a time, so that guessing slows no call
+    let place = timeout(PATIENCE, Arc::clone(&api.logins).acquire_owned()).await;
+    let Ok(Ok(place)) = place else {
+        api.metrics.logins.with_label_values(&["busy"]).inc();
+        let busy = Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many logins at once; try again");
+        return Err(busy.retry_after(1));
+    };
+    let shared = Arc::clone(&api);
+    let hashing = move || {
+        // held until the work is done, whether or not somebody still waits for it
+        let _place = place;
+        shared.users.log_in(&wanted.login, &wanted.password, shared.clock.now())
+    };
+    let done = tokio::task::spawn_blocking(hashing).await;
+    begun(&api, "ok", done.unwrap_or(Err(LoginError::Store)))
 }
 
 /// POST /v1/session/link
@@ -49,34 +68,29 @@ pub async fn open_link(
     wanted: Result<Json<Link>, JsonRejection>,
 ) -> Answer<Response> {
     let wanted = body(wanted, "{\"secret\": \"sl_…\"}")?;
-    begin(&api, &headers, "link", move |api| api.users.open_link(&wanted.secret, api.clock.now())).await
+    refuse_foreign(&headers)?;
+    let shared = Arc::clone(&api);
+    let opening = move || shared.users.open_link(&wanted.secret, shared.clock.now());
+    let done = tokio::task::spawn_blocking(opening).await;
+    begun(&api, "link", done.unwrap_or(Err(LoginError::Store)))
 }
 
-async fn begin(
-    api: &Arc<Api>,
-    headers: &HeaderMap,
-    outcome: &'static str,
-    log_in: impl FnOnce(&Api) -> Result<Secret, LoginError> + Send + 'static,
-) -> Answer<Response> {
-    if !same_origin(headers) {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", "log in from a page of this server"));
+fn refuse_foreign(headers: &HeaderMap) -> Answer<()> {
+    if same_origin(headers) {
+        return Ok(());
     }
-    // hashing is dear on purpose: few at a time, so that guessing slows no call
-    let place = api.logins.try_acquire().map_err(|_| {
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many logins at once; try again").retry_after(1)
-    })?;
-    let shared = Arc::clone(api);
-    let done = tokio::task::spawn_blocking(move || log_in(&shared)).await;
-    drop(place);
-    let secret = done.unwrap_or(Err(LoginError::Store));
+    Err(Problem::new(StatusCode::FORBIDDEN, "cross_origin", "log in and out from a page of this server"))
+}
+
+fn begun(api: &Api, outcome: &'static str, secret: Result<Secret, LoginError>) -> Answer<Response> {
     let counted = match &secret {
         Ok(_) => outcome,
         Err(LoginError::Locked(_)) => "locked",
-        Err(_) => "wrong",
+        Err(LoginError::Store) => "failed",
+        Err(LoginError::Wrong | LoginError::Link) => "wrong",
     };
     api.metrics.logins.with_label_values(&[counted]).inc();
-    let secret = secret?;
-    Ok(with_cookie(api, secret.reveal()))
+    Ok(with_cookie(api, secret?.reveal()))
 }
 
 fn with_cookie(api: &Api, secret: &str) -> Response {
@@ -98,7 +112,8 @@ pub async fn who(State(api): Shared, headers: HeaderMap) -> Answer<Json<serde_js
 
 /// DELETE /v1/session
 pub async fn log_out(State(api): Shared, headers: HeaderMap) -> Answer<Response> {
-    let secret = cookie(&headers).filter(|_| same_origin(&headers)).ok_or_else(no_session)?;
+    refuse_foreign(&headers)?;
+    let secret = cookie(&headers).ok_or_else(no_session)?;
     api.users.log_out(secret).map_err(|error| {
         tracing::error!(%error, "a session could not be ended");
         Problem::internal("logging out is not possible now")

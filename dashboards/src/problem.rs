@@ -47,6 +47,12 @@ impl Problem {
         StorageError::NoSuchCall.into()
     }
 
+    /// Nobody can be looked up now.
+    pub fn store() -> Self {
+        let why = "who asks cannot be looked up now; try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store", why).retry_after(5)
+    }
+
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         Self { retry: Some(seconds), ..self }
@@ -70,6 +76,7 @@ impl From<Denied> for Problem {
             Denied::Missing => (StatusCode::UNAUTHORIZED, "no_key"),
             Denied::Unknown => (StatusCode::UNAUTHORIZED, "unknown_key"),
             Denied::Purpose => (StatusCode::FORBIDDEN, "forbidden"),
+            Denied::Store => return Self::store(),
         };
         Self::new(status, code, denied.to_string())
     }

@@ -15,7 +15,7 @@ use crate::{
 
 const PAGE: usize = 50;
 const LARGEST_PAGE: usize = 1000;
-/// Calls looked at for one answer; with words every one of them is opened.
+/// Calls looked at for one answer, and how many when those that fit are opened to look for words.
 const LOOKED_AT: usize = 2_000;
 const OPENED: usize = 200;
 /// Calls read at once.
@@ -87,7 +87,7 @@ impl<'a> Wanted<'a> {
         };
         let words = filter.words.as_ref().map(|words| folded(words)).filter(|words| !words.is_empty());
         if words.as_ref().is_some_and(|words| words.len() > LONGEST_WORDS) {
-            return Err(Problem::bad("words", format!("words must have at most {LONGEST_WORDS} characters")));
+            return Err(Problem::bad("words", format!("words must have at most {LONGEST_WORDS} bytes")));
         }
         Ok(Self {
             filter,
@@ -126,6 +126,8 @@ fn cursor(text: &str) -> Answer<(Timestamp, CallId)> {
 
 /// Calls that `principal` may see, newest first.
 pub async fn search(api: &Api, principal: &Principal, filter: &Filter) -> Answer<History> {
+    // they read much: few at a time, so that they slow nobody who follows a call
+    let _place = api.searches.acquire().await;
     let wanted = Wanted::read(filter)?;
     let limit = filter.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let most = if wanted.words.is_some() { OPENED } else { LOOKED_AT };
@@ -145,12 +147,17 @@ pub async fn search(api: &Api, principal: &Principal, filter: &Filter) -> Answer
             looked_at += 1;
             before = Some((call.created_at, call.call.clone()));
             let labels = Labels::new(&api.users, principal.tenant(), &call.metadata);
-            if principal.may(Action::SeeCalls, &labels.owners) {
+            let visible = principal.may(Action::SeeCalls, &labels.owners);
+            if visible {
                 searched += 1;
                 calls.extend(matched(api, principal, &wanted, call, &labels).await?);
             }
             if calls.len() == limit || looked_at == most {
-                let next = before.map(|(at, call)| format!("{}~{call}", at.0));
+                // a call that one may not see is not named: those of its millisecond are looked at again
+                let next = before.map(|(at, call)| match visible {
+                    true => format!("{}~{call}", at.0),
+                    false => format!("{}~-", at.0 + 1),
+                });
                 return Ok(History { calls, next, searched });
             }
         }

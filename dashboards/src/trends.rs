@@ -76,6 +76,7 @@ pub async fn trends(
     let caller = Caller::with(&api, &parts, Action::SeeNumbers)?;
     let TrendsQuery { by, days } = query(wanted)?;
     let principal = &caller.principal;
+    let _place = api.searches.acquire().await;
     // numbers of a named agent are for those who may see whose calls they are
     let action = match by {
         By::Agent => Action::SeeCalls,
@@ -91,8 +92,15 @@ pub async fn trends(
         let last_batch = batch.len() < BATCH;
         for call in batch {
             let index = day(call.created_at).and_then(|day| days.iter().position(|other| *other == day));
-            // newest first: what is older than the first day is all that follows
-            let Some(index) = index else { break 'calls false };
+            let Some(index) = index else {
+                // begun after today was looked up
+                if day(call.created_at) > Some(today) {
+                    before = Some((call.created_at, call.call.clone()));
+                    continue;
+                }
+                // newest first: what is older than the first day is all that follows
+                break 'calls false;
+            };
             if read == MOST {
                 break 'calls true;
             }

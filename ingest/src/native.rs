@@ -120,6 +120,8 @@ fn start(text: &str, sender: Sender) -> Result<OpenRequest, Bad> {
     let format = AudioFormat::new(encoding, rate, channels).map_err(|error| bad("format", error.to_string()))?;
     if let Some(agent) = &sender.agent {
         metadata.insert("agent".to_owned(), agent.clone());
+        // the teams of the agent count
+        metadata.remove("team");
     }
     let fits = |(key, value): (&String, &String)| key.len() <= MAX_METADATA_KEY && value.len() <= MAX_METADATA_VALUE;
     if metadata.len() > MAX_METADATA || !metadata.iter().all(fits) {

@@ -18,7 +18,7 @@ pub mod writer;
 
 pub use metrics::StorageMetrics;
 pub use reader::{CallSummary, Reader};
-pub use recorder::{CallRecorder, LiveUpdate, NewCall, OpenedCall, Recorder};
+pub use recorder::{CallRecorder, KnownCall, LiveUpdate, NewCall, OpenedCall, Recorder};
 pub use retention::{Retention, RetentionPolicies};
 
 /// Why storage could not do something.

@@ -1,8 +1,10 @@
 //! From rows back to content: the only place that opens seals.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sotto_events::{AudioFormat, CallEvent, CallId, Clock, TenantId, Timestamp};
+
+use tokio::time::{Instant, sleep};
 
 use crate::{
     LiveUpdate, Result, StorageError, StorageMetrics,
@@ -10,7 +12,11 @@ use crate::{
     envelope::{Key, Place, open},
     keys::KeyRing,
     vault::{CallRow, CallState, EventRow, Vault},
+    writer::CONSUMER,
 };
+
+/// How long rows may be behind the bus before a reader gives up.
+const SETTLE: Duration = Duration::from_secs(30);
 
 /// One call as its tenant sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +131,25 @@ impl Reader {
         }
         let rows = self.vault.erase(tenant.clone(), call.clone()).await?.ok_or(StorageError::NoSuchCall)?;
         Ok(Erasure { call: call.clone(), at: self.clock.now(), rows })
+    }
+
+    /// Waits until everything that was published before now is in rows: what is told live is durable on the bus, but its
+    /// row follows a moment later.
+    ///
+    /// # Errors
+    /// [`StorageError::Busy`] when the writer does not get there in time.
+    pub async fn settled(&self) -> Result<()> {
+        let end = self.bus.end().await?;
+        let deadline = Instant::now() + SETTLE;
+        let mut pause = Duration::from_millis(1);
+        while self.bus.position(CONSUMER).await? < end {
+            if Instant::now() > deadline {
+                return Err(StorageError::Busy);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// What is published from now on, of all tenants, still sealed.

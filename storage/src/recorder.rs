@@ -42,6 +42,13 @@ pub struct OpenedCall {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// A call that has begun.
+pub struct KnownCall {
+    pub format: AudioFormat,
+    /// Empty once expired.
+    pub metadata: BTreeMap<String, String>,
+}
+
 /// Events read at once.
 const PAGE: usize = 1_000;
 
@@ -121,6 +128,23 @@ impl Recorder {
             key,
         };
         Ok(OpenedCall { recorder, seq, safe, format, history, metadata })
+    }
+
+    /// What is known of a call that has begun, without taking it up; none when there is none.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn known(&self, tenant: &TenantId, call: &CallId) -> Result<Option<KnownCall>> {
+        let Some(row) = self.vault.call(tenant.clone(), call.clone(), self.clock.now()).await? else { return Ok(None) };
+        let metadata = match (&row.wrapped_key, &row.metadata) {
+            (Some(wrapped), Some((sealed, _))) => {
+                let key = self.keys.call_key(tenant, call, wrapped).await?;
+                let place = Place { tenant: tenant.as_str(), call: call.as_str(), kind: "metadata", seq: 0 };
+                serde_json::from_slice(&open(&key, place, sealed)?)?
+            }
+            _ => BTreeMap::new(),
+        };
+        Ok(Some(KnownCall { format: row.format, metadata }))
     }
 
     async fn history(&self, (tenant, call): (&TenantId, &CallId), seq: u64, key: &Key) -> Result<Vec<CallEvent>> {

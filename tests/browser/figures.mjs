@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { openBrowser, Visitor } from './browser.mjs';
 import { eventually, ROOT, Sotto } from './sotto.mjs';
 import { standIn } from './stand-in.mjs';
-import { delays, follow, percentiles, shownText, watchText } from './watchers.mjs';
+import { ahead, delays, follow, percentiles, shownText, watchText } from './watchers.mjs';
 
 const { values: options } = parseArgs({ options: { commit: { type: 'string', default: 'unknown' } } });
 const MANY = 200;
@@ -18,7 +18,7 @@ const CALLS = 2;
 const EVENTS = 10_000;
 const ROWS = 100;
 
-const [sotto, browser] = await Promise.all([Sotto.start(), openBrowser('--enable-precise-memory-info')]);
+const [sotto, browser] = await Promise.all([Sotto.start(), openBrowser()]);
 const figures = {
   at: new Date().toISOString(),
   command: ['node', relative(process.cwd(), process.argv[1]), ...process.argv.slice(2)].join(' '),
@@ -50,10 +50,15 @@ async function eventToPixels(watchers) {
   const [page, overlay] = [[], []];
   for (let turn = 0; turn < CALLS; turn += 1) {
     const { onPage, onOverlay } = await oneCall(`pixels-${watchers}-${turn}`, watchers);
-    page.push(...onPage);
-    overlay.push(...onOverlay);
+    page.push(onPage);
+    overlay.push(onOverlay);
   }
-  return { watchers, call: percentiles(page), overlay: percentiles(overlay) };
+  return { watchers, call: summary(page), overlay: summary(overlay) };
+}
+
+function summary(calls) {
+  const missed = calls.reduce((sum, call) => sum + call.missed, 0);
+  return { ...percentiles(calls.flatMap(({ measured }) => measured)), missed };
 }
 
 /** One call, watched from its beginning by two tabs and by readers that draw nothing. */
@@ -82,8 +87,12 @@ async function oneCall(id, watchers) {
   await Promise.all(readers.map(({ begun }) => begun));
   await played.over;
   const heard = [...partials].map(([data, at]) => ({ ...JSON.parse(data), at })).map((partial) => ({ ...partial, text: shownText(partial) }));
-  const onPage = delays(heard, await onLog.jsonValue());
-  const onOverlay = delays(heard.filter(({ channel }) => channel === 1), await onHelp.jsonValue());
+  const notes = async (tab, handle) => {
+    const by = await ahead(tab);
+    return (await handle.jsonValue()).map(({ at, words }) => ({ at: at - by, words }));
+  };
+  const onPage = delays(heard, await notes(page, onLog));
+  const onOverlay = delays(heard.filter(({ channel }) => channel === 1), await notes(overlay, onHelp));
   for (const { stop } of readers) stop();
   await Promise.all([maria.close(), grace.close()]);
   return { onPage, onOverlay };

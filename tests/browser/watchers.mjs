@@ -54,16 +54,35 @@ export function shownText({ stable, tail }) {
   return text.replaceAll(/\[([a-z-]+)\]/g, (_, marker) => LABELS[marker] ?? marker).replaceAll(/\s+/g, ' ');
 }
 
-/** Milliseconds from the arrival of each partial to its paint. Text that stood there before is no news and is left out. */
-export function delays(partials, seen) {
-  const measured = [];
-  for (const { at, text } of partials) {
-    const before = seen.findLast((note) => note.at < at);
-    if (before?.words.includes(text)) continue;
-    const shown = seen.find((note) => note.at >= at && note.words.includes(text));
-    if (shown) measured.push(shown.at - at);
+/** How far the clock of a tab is ahead of ours, in milliseconds: the answer of the quickest of several asks. */
+export async function ahead(page) {
+  let best = { took: Infinity, by: 0 };
+  for (let ask = 0; ask < 30; ask += 1) {
+    const before = clock();
+    const there = await page.evaluate(() => performance.timeOrigin + performance.now());
+    const took = clock() - before;
+    if (took < best.took) best = { took, by: there - before - took / 2 };
   }
-  return measured;
+  return best.by;
+}
+
+/** Text is looked for from shortly before its arrival, since the tab may hear of it first, until it must be there. */
+const [EARLIEST, LATEST] = [-50, 2_000];
+
+/**
+ * Milliseconds from the arrival of each partial to its paint, and how many were never painted. Text that stood there
+ * before is no news and is left out.
+ */
+export function delays(partials, seen) {
+  const found = { measured: [], missed: 0 };
+  for (const { at, text } of partials) {
+    const near = seen.findIndex((note) => note.at >= at + EARLIEST);
+    if (near < 0 || seen[near - 1]?.words.includes(text)) continue;
+    const shown = seen.slice(near).find((note) => note.words.includes(text));
+    if (shown && shown.at <= at + LATEST) found.measured.push(shown.at - at);
+    else found.missed += 1;
+  }
+  return found;
 }
 
 export function percentiles(values) {

@@ -408,6 +408,10 @@ async fn a_person_speaks_as_themselves_and_takes_up_nobody_elses_call() {
     take["resume"] = true.into();
     say(&mut other, &take).await;
     assert_eq!(hear(&mut other).await.unwrap()["code"], "over");
+    // whose call it is hears nothing of it
+    say(&mut socket, &json!({ "type": "stop" })).await;
+    let rest = hear_all(&mut socket).await;
+    assert!(of_type(&rest, "error").is_empty() && !of_type(&rest, "ended").is_empty(), "{rest:?}");
     assert_eq!(token("vera").await.0, 403);
 }
 

@@ -29,8 +29,8 @@ pub use sight::Sight;
 const BEAT: Duration = Duration::from_millis(20);
 /// How long a row then rests, unless an alert comes.
 const REST: Duration = Duration::from_millis(250);
-/// Changes a watcher may be behind before it is given everything anew.
-const CHANGES: usize = 32;
+/// Changes a watcher may be behind before it is given everything anew: some seconds of them.
+const CHANGES: usize = 256;
 /// Events read at once when something was missed.
 const PAGE: usize = 500;
 
@@ -136,7 +136,10 @@ impl Hub {
         match self.reader.open_calls().await {
             Ok(open) => {
                 for (tenant, call) in open {
-                    self.begin(&(tenant, call)).await;
+                    let id = (tenant, call);
+                    if self.begin(&id).await {
+                        self.read(&id).await;
+                    }
                 }
             }
             Err(error) => tracing::error!(%error, "open calls cannot be read; the board shows them as they speak"),
@@ -149,8 +152,9 @@ impl Hub {
             return;
         }
         let id = (live.tenant.clone(), live.call.clone());
-        if !self.table().calls.contains_key(&id) {
-            self.begin(&id).await;
+        let known = self.table().calls.contains_key(&id);
+        if !known && !self.begin(&id).await {
+            return;
         }
         let now = self.clock.now();
         let missed = {
@@ -159,9 +163,11 @@ impl Hub {
             match Reader::open(&entry.key, live) {
                 Ok(LiveUpdate::Event(event)) if event.seq > entry.seq + 1 => true,
                 Ok(update) => {
+                    let event = matches!(update, LiveUpdate::Event(_));
                     let over = entry.take(update, now);
                     self.settle(&mut table, id.clone(), over);
-                    false
+                    // heard of in the middle of the call
+                    !known && !event
                 }
                 Err(error) => {
                     tracing::error!(%error, "a live update does not open");
@@ -171,6 +177,18 @@ impl Hub {
         };
         if missed {
             self.read(&id).await;
+        }
+        if !known {
+            self.notify(&id);
+        }
+    }
+
+    /// Says that the agent of a call has to look again.
+    fn notify(&self, id: &Id) {
+        let agent = self.table().calls.get(id).map(|entry| entry.labels.agent.clone());
+        if let Some(agent) = agent {
+            // nobody waiting for it is no failure
+            drop(self.notices.send(Notice { tenant: id.0.clone(), agent }));
         }
     }
 
@@ -186,7 +204,8 @@ impl Hub {
         drop(self.notices.send(Notice { tenant: id.0, agent: entry.labels.agent }));
     }
 
-    async fn begin(&self, id: &Id) {
+    /// Takes up a call that is open; false when there is none.
+    async fn begin(&self, id: &Id) -> bool {
         let (tenant, call) = id;
         let opened = async {
             let summary = self.reader.call(tenant, call).await?;
@@ -194,24 +213,27 @@ impl Hub {
             Ok::<_, StorageError>((summary, key))
         };
         match opened.await {
-            Ok((summary, _)) if summary.state != CallState::Open => {}
+            Ok((summary, _)) if summary.state != CallState::Open => false,
             Ok((summary, key)) => {
                 let labels = Labels::new(&self.users, tenant, &summary.metadata);
-                let notice = Notice { tenant: tenant.clone(), agent: labels.agent.clone() };
                 self.table().calls.insert(id.clone(), Entry::new(key, tenant.clone(), summary, labels));
-                self.read(id).await;
-                // nobody waiting for it is no failure
-                drop(self.notices.send(notice));
+                true
             }
             // erased, or gone before it was heard of
-            Err(StorageError::NoSuchCall | StorageError::Erased) => {}
-            Err(error) => tracing::error!(%error, "a call cannot be shown on the board"),
+            Err(StorageError::NoSuchCall | StorageError::Erased) => false,
+            Err(error) => {
+                tracing::error!(%error, "a call cannot be shown on the board");
+                false
+            }
         }
     }
 
     /// Takes in the events of a call that it has not seen, from their rows.
     async fn read(&self, (tenant, call): &Id) {
         let id = (tenant.clone(), call.clone());
+        if let Err(error) = self.reader.settled().await {
+            tracing::warn!(%error, "rows are behind; the board shows what there is");
+        }
         loop {
             let Some(seq) = self.table().calls.get(&id).map(|entry| entry.seq) else { return };
             let events = match self.reader.events(tenant, call, seq, PAGE).await {
@@ -245,15 +267,21 @@ impl Hub {
 
     /// Marks rows that change without an event: whose caller has gone or come back, or where somebody fell silent.
     fn look(&self) {
+        let mut moved = Vec::new();
         let mut table = self.table();
         let Table { calls, changed, .. } = &mut *table;
         for (id, entry) in calls.iter_mut() {
             let on_air = (self.on_air)(&id.0, &id.1);
+            if on_air != entry.on_air {
+                moved.push(id.clone());
+            }
             if on_air != entry.on_air || entry.was_speaking() {
                 entry.on_air = on_air;
                 changed.insert(id.clone());
             }
         }
+        drop(table);
+        moved.iter().for_each(|id| self.notify(id));
     }
 
     /// Tells what changed.

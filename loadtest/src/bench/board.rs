@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use prometheus::Registry;
 use serde::{Deserialize, Serialize};
 use sotto_access::{ApiKeys, Users};
-use sotto_dashboards::{Api, DashboardMetrics, Hub, LOGINS};
+use sotto_dashboards::{Api, DashboardMetrics, Hub, LOGINS, SEARCHES};
 use sotto_events::{
     AudioFormat, CallEvent, ChannelRole, Clock, Encoding, EventBody, LiveScores, MediaTime, Partial, StartedCall,
     TenantId,
@@ -104,7 +104,8 @@ impl Board {
             hub: Arc::clone(&hub),
             metrics: DashboardMetrics::new(&Registry::new())?,
             secure_cookies: false,
-            logins: Semaphore::new(LOGINS),
+            logins: Arc::new(Semaphore::new(LOGINS)),
+            searches: Semaphore::new(SEARCHES),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}", listener.local_addr()?);
