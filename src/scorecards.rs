@@ -167,7 +167,14 @@ pub fn read(file: &Path) -> Result<Scorecard, Failure> {
         return Err(problem(format!("is no file of at most {LARGEST_FILE} bytes")));
     }
     let text = fs::read_to_string(file).map_err(|error| problem(error.to_string()))?;
-    let card: Scorecard = toml::from_str(&text).map_err(|error| problem(error.to_string().trim_end().to_owned()))?;
+    let wrong = |error: toml::de::Error| problem(error.to_string().trim_end().to_owned());
+    // a name that is not known is a mistake here; in a kept call it may be of a newer Sotto
+    let mut unknown = Vec::new();
+    let reader = toml::Deserializer::parse(&text).map_err(wrong)?;
+    let card: Scorecard = serde_ignored::deserialize(reader, |path| unknown.push(path.to_string())).map_err(wrong)?;
+    if let Some(name) = unknown.first() {
+        return Err(problem(format!("{name} is no setting; docs/scores.md lists them")));
+    }
     card.validate().map_err(|error| problem(error.to_string()))?;
     Ok(card)
 }
@@ -204,5 +211,7 @@ mod tests {
         fs::write(folder.path().join("b.toml"), "name = \"b\"\nversion = \"1\"\n[[script]]\nid = \"x\"").unwrap();
         let message = read_folder(folder.path()).unwrap_err().message;
         assert!(message.contains("b.toml") && message.contains("missing field `title`"), "{message}");
+        fs::write(folder.path().join("b.toml"), "name = \"b\"\nversion = \"1\"\n[pace]\nword = 3").unwrap();
+        assert!(read_folder(folder.path()).unwrap_err().message.contains("pace.word is no setting"));
     }
 }

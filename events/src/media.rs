@@ -20,6 +20,12 @@ impl MediaTime {
         Self((index as u128 * 1_000_000 / rate as u128) as u64)
     }
 
+    /// As it is when it has been kept: events hold whole milliseconds.
+    #[must_use]
+    pub const fn kept(self) -> Self {
+        Self(self.0 / 1000 * 1000)
+    }
+
     /// Whole microseconds.
     pub const fn micros(self) -> u64 {
         self.0

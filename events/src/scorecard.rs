@@ -11,6 +11,7 @@ const MOST_STEPS: usize = 64;
 const MOST_MOMENTS: usize = 128;
 const MOST_CRITERIA: usize = 32;
 const MOST_PHRASES: usize = 32;
+const MOST_PHRASES_IN_ALL: usize = 1_000;
 /// Words in the longest phrase.
 pub const LONGEST_PHRASE: usize = 12;
 const LONGEST_TEXT: usize = 200;
@@ -37,9 +38,8 @@ impl Speaker {
     }
 }
 
-/// Something the agent has to say.
+/// Something that has to be said, by the agent unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Step {
     pub id: String,
     pub title: String,
@@ -53,7 +53,7 @@ pub struct Step {
     pub after: Option<String>,
     #[serde(default = "agent")]
     pub speaker: Speaker,
-    /// How near to a phrase counts, 0.5 to 1; unset: 0.8, and 1 for a single word.
+    /// How near to a phrase counts, 0.5 to 1; unset: 0.8, of one word or two 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearness: Option<f64>,
     #[serde(default = "one")]
@@ -62,7 +62,6 @@ pub struct Step {
 
 /// Something to notice when it is said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct MomentRule {
     pub id: String,
     pub title: String,
@@ -91,7 +90,7 @@ pub struct MomentRule {
 pub enum Measure {
     /// Share of the script said in time, 0 to 1.
     Script,
-    /// Times something forbidden was said.
+    /// Moments of what must not be said.
     Forbidden,
     /// 0 to 1.
     TalkShare,
@@ -123,7 +122,6 @@ impl Measure {
 
 /// A part of the weighted score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Criterion {
     pub id: String,
     pub title: String,
@@ -168,7 +166,7 @@ impl Criterion {
 
 /// Beyond these the agent gets a gentle word.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct PaceLimits {
     pub words_per_minute: f64,
     /// Seconds.
@@ -185,7 +183,6 @@ impl Default for PaceLimits {
 
 /// The whole of it. A call keeps the one it began with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Scorecard {
     pub name: String,
     /// Whoever changes it gives it another one: scores of different versions are not compared.
@@ -243,6 +240,12 @@ impl Scorecard {
         text("", "name", &self.name, LONGEST_NAME)?;
         text("", "version", &self.version, LONGEST_NAME)?;
         self.queues.iter().try_for_each(|queue| text("", "queues", queue, LONGEST_NAME))?;
+        if let Some(again) = (1..self.queues.len()).find(|&at| self.queues[..at].contains(&self.queues[at])) {
+            return wrong("", format!("queues has {:?} twice", self.queues[again]));
+        }
+        let all = self.script.iter().map(|step| step.phrases.len()).sum::<usize>()
+            + self.moments.iter().map(|moment| moment.phrases.len()).sum::<usize>();
+        at_most("phrases in all", all, MOST_PHRASES_IN_ALL)?;
         at_most("script", self.script.len(), MOST_STEPS)?;
         at_most("moments", self.moments.len(), MOST_MOMENTS)?;
         at_most("criteria", self.criteria.len(), MOST_CRITERIA)?;
@@ -284,7 +287,10 @@ impl Scorecard {
         if !(worst[0] <= best[0] && best[0] <= best[1] && best[1] <= worst[1]) {
             return wrong(
                 &place,
-                format!("worst {worst:?} must lie around best {best:?}: worst[0] <= best[0] <= best[1] <= worst[1]"),
+                format!(
+                    "worst {worst:?} must lie around best {best:?} (these, or the usual ones of the measure): \
+                     worst[0] <= best[0] <= best[1] <= worst[1]"
+                ),
             );
         }
         match criterion.measure {
@@ -363,7 +369,8 @@ fn phrases(place: &str, phrases: &[String], nearness: Option<f64>) -> Checked {
             .filter(|word| word.contains(char::is_alphanumeric))
             .count();
         if words == 0 || words > LONGEST_PHRASE || phrase.len() > LONGEST_TEXT {
-            return wrong(place, format!("phrase {phrase:?} must have 1 to {LONGEST_PHRASE} words"));
+            let most = format!("1 to {LONGEST_PHRASE} words and at most {LONGEST_TEXT} bytes");
+            return wrong(place, format!("phrase {phrase:?} must have {most}"));
         }
     }
     match nearness {

@@ -26,7 +26,6 @@ impl Level {
 
 /// What the agent is shown when a moment comes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Prompt {
     pub say: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,6 +41,7 @@ pub struct Moment {
     /// Of its rule in the scorecard.
     pub id: String,
     pub title: String,
+    pub scorecard: ScorecardName,
     pub forbidden: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Level>,

@@ -16,7 +16,7 @@ use std::{
 
 use sotto_events::{
     Audio, AudioFormat, CallEvent, CallInput, EventBody, Final, Finish, Level, LiveScores, MediaTime, Partial,
-    Redaction, SafePoint, Scorecard,
+    Redaction, SafePoint, Scorecard, Word,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -200,6 +200,9 @@ impl CallTask {
         if let Some(event) = first {
             self.add((MediaTime::ZERO, 0), Some(event), None, true);
             self.emit(&outputs, true).await;
+        } else if self.seq > 0 {
+            // whoever watches has seen nothing of it here yet
+            self.tell_scores(&outputs).await;
         }
         loop {
             let rolling = self.in_step && self.slots.iter().any(|slot| slot.in_flight.is_some());
@@ -446,9 +449,23 @@ impl CallTask {
             drop(outputs.send(record).await);
         }
         if spoken {
-            let scores = self.scoring.live(MediaTime::of_sample(self.heard(), self.rate));
-            drop(outputs.send(CallOutput::Scores(Box::new(scores))).await);
+            self.tell_scores(outputs).await;
         }
+    }
+
+    async fn tell_scores(&mut self, outputs: &mpsc::Sender<CallOutput>) {
+        let scores = self.scoring.live(self.written_down());
+        drop(outputs.send(CallOutput::Scores(Box::new(scores))).await);
+    }
+
+    /// Up to here everything that was said is in finals.
+    fn written_down(&self) -> MediaTime {
+        let open = |slot: &Slot| match slot.channel.speaking() {
+            Some(speaking) => slot.channel.media(speaking.start),
+            None => slot.channel.watermark(),
+        };
+        let pending = self.pending.values().filter_map(|pending| pending.span.map(|(start, _)| start));
+        self.slots.iter().map(open).chain(pending).min().unwrap_or(MediaTime::ZERO)
     }
 
     /// Samples heard of the channel that is furthest.
@@ -579,12 +596,15 @@ async fn finalise(
     if text.is_empty() {
         return Ok(None);
     }
+    // whoever folds kept finals must come to what was folded here
+    let kept = |word: Word| Word { start: word.start.kept(), end: word.end.kept(), ..word };
+    let words = words(&text, utterance.start, utterance.end, &utterance.voiced);
     Ok(Some(Final {
         channel,
         utterance: utterance.number,
-        start: utterance.start,
-        end: utterance.end,
-        words: words(&text, utterance.start, utterance.end, &utterance.voiced),
+        start: utterance.start.kept(),
+        end: utterance.end.kept(),
+        words: words.into_iter().map(kept).collect(),
         text,
         confidence: heard.confidence,
         model: model.to_string(),

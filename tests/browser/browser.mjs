@@ -1,11 +1,12 @@
 // Chromium, people who are logged in, and what no page may do.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { PASSWORD } from './sotto.mjs';
 
 const require = createRequire(new URL('../../dashboards/web/package.json', import.meta.url));
 const { chromium } = require('playwright-core');
-const AXE = require.resolve('axe-core/axe.min.js');
+const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 export const WAIT = 10_000;
 
@@ -81,16 +82,9 @@ export class Visitor {
 /** What axe-core finds on a page, in words. */
 export async function flaws(page) {
   // evaluated, not added as a script, which the content security policy would refuse
-  await page.evaluate(await axeSource());
+  await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run());
   return violations.map(({ id, help, nodes }) => `${id}: ${help} (${nodes.map(({ target }) => target.join(' ')).join(', ')})`);
-}
-
-let source = null;
-async function axeSource() {
-  const { readFile } = await import('node:fs/promises');
-  source ??= await readFile(AXE, 'utf8');
-  return source;
 }
 
 /** Text as people read it: spaces and lines folded. */

@@ -1,7 +1,7 @@
 // One call from its first word to the history.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { openBrowser, textOf, Visitor } from './browser.mjs';
+import { flaws, openBrowser, textOf, Visitor } from './browser.mjs';
 import { eventually, Sotto } from './sotto.mjs';
 
 describe('a call', () => {
@@ -44,7 +44,7 @@ describe('a call', () => {
     assert.match(text, /\d\d:\d\d live/);
   });
 
-  test('what is hidden stands as a labelled chip, and the name is nowhere', async () => {
+  test('what is hidden stands as a labelled chip', async () => {
     const name = transcript().getByText('name', { exact: true }).first();
     await name.waitFor();
     assert.match(await name.getAttribute('title'), /Hidden before it was kept/);
@@ -90,6 +90,7 @@ describe('a call', () => {
     assert.match(text, /Thank you very much/);
     await part('Scorecard').getByText(/^\d+$/).waitFor();
     assert.equal(await transcript().getByText('Lost card').count(), 1);
+    assert.doesNotMatch(text, /Daniel|Foster|3782/, 'what was hidden is nowhere');
   });
 
   test('the history finds words that were said and opens the call', async () => {
@@ -114,6 +115,24 @@ describe('a call', () => {
     assert.match(await textOf(agent), /Grace Hill 1 \d+/);
     await page.getByRole('button', { name: 'Teams' }).click();
     await page.getByRole('table').getByRole('row', { name: /cards/ }).waitFor();
+  });
+
+  test('a call that is over, a search and trends can be used by everybody, light and dark', async () => {
+    const found = [];
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme });
+      await page.goto('/trends');
+      await page.getByRole('table').getByRole('row', { name: /Grace Hill/ }).waitFor();
+      found.push(...(await flaws(page)));
+      await page.goto('/history');
+      await page.getByLabel('Words said').fill('credit card');
+      await page.getByRole('button', { name: 'Search', exact: true }).click();
+      await page.locator('mark').first().waitFor();
+      await page.getByRole('link', { name: /Grace Hill/ }).click();
+      await transcript().getByText(/replacement/).waitFor();
+      found.push(...(await flaws(page)));
+    }
+    assert.deepEqual(found, []);
   });
 
   test('no page broke its policy, asked elsewhere or threw', () => assert.deepEqual(maria.wrongs, []));

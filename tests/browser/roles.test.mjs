@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { openBrowser, textOf, Visitor } from './browser.mjs';
 import { PEOPLE, Sotto } from './sotto.mjs';
+import { follow } from './watchers.mjs';
 
 const CALL = 'private-1';
 
@@ -51,6 +52,23 @@ describe('roles', () => {
       }
     }
     assert.deepEqual(wrong, []);
+  });
+
+  test('mh4 ci7 the live board has rows only for whom the call is, and numbers for the viewer', async () => {
+    const board = async (login) => {
+      const [{ name, value }] = await people[login].context.cookies();
+      let stop;
+      const first = await new Promise((resolve) => {
+        ({ stop } = follow(`${sotto.url}/v1/board/live`, { cookie: `${name}=${value}` }, (event, data) => resolve({ event, ...JSON.parse(data) })));
+      });
+      stop();
+      assert.equal(first.event, 'board');
+      return { rows: first.rows.map(({ call_id }) => call_id), calls: first.numbers.calls };
+    };
+    for (const login of ['ada', 'maria', 'grace']) assert.deepEqual(await board(login), { rows: [CALL], calls: 1 }, login);
+    assert.deepEqual((await board('lou')).rows, []);
+    assert.deepEqual(await board('tom'), { rows: [], calls: 0 });
+    assert.deepEqual(await board('vera'), { rows: [], calls: 1 });
   });
 
   test('nobody gets anything without a session, nor with a change from another page', async () => {

@@ -26,6 +26,9 @@ export const PEOPLE = {
   vera: { name: 'Vera Lind', role: 'viewer', teams: '' },
 };
 
+// a process that is told to go ends what it began
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
 /** Tries until `attempt` no longer throws; its last failure when it never does. */
 export async function eventually(attempt, milliseconds = 10_000) {
   const until = Date.now() + milliseconds;
@@ -44,7 +47,10 @@ export class Sotto {
   #config = join(this.#folder, 'sotto.toml');
   #children = new Set();
   #server = null;
-  #abandoned = () => this.#end();
+  #abandoned = () => {
+    this.#end();
+    this.#clear();
+  };
 
   /** Calls come in here. */
   calls = '127.0.0.1:0';
@@ -105,7 +111,7 @@ export class Sotto {
     const children = [...this.#children];
     this.#end();
     await Promise.all(children.map(gone));
-    rmSync(this.#folder, { recursive: true, force: true });
+    this.#clear();
   }
 
   /** A command line of the same server; what it says on standard output. */
@@ -170,6 +176,10 @@ export class Sotto {
 
   #end() {
     for (const child of this.#children) child.kill('SIGKILL');
+  }
+
+  #clear() {
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 

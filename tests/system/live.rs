@@ -27,7 +27,7 @@ async fn a_call_is_written_down_told_and_kept() {
     assert!(said.iter().any(|(channel, text)| *channel == 0 && text.contains("Thank you for calling Harbor Bank")));
     assert!(said.iter().any(|(channel, text)| *channel == 1 && text.contains("I lost my credit card")));
     let measured = &events[events.len() - 3];
-    assert_eq!((&measured["type"], &measured["version"]), (&json!("measured"), &json!("conversation-1")));
+    assert_eq!((&measured["type"], &measured["version"]), (&json!("measured"), &json!("conversation-2")));
     let shares: Vec<f64> =
         measured["channels"].as_array().unwrap().iter().map(|c| c["talk_share"].as_f64().unwrap()).collect();
     assert!((shares.iter().sum::<f64>() - 1.0).abs() < 0.01 && shares.iter().all(|share| *share > 0.2), "{shares:?}");

@@ -21,10 +21,11 @@ pub struct Cue {
     pub asks: bool,
 }
 
-use Redaction::{Account, Card, DateOfBirth, Name, NationalId, Phone};
+use Redaction::{Account, Card, DateOfBirth, Email, Name, NationalId, Phone};
 
 /// Phrases by subject; the longest that fits at a place counts. True when the phrase by itself asks for the thing.
 const CUES: &[(Subject, bool, &[&str])] = &[
+    (Subject::Personal(Email), true, &["email address", "e-mail address", "your email", "your e-mail"]),
     (
         Subject::Personal(Card),
         true,

@@ -76,7 +76,7 @@ fn stretch(words: &Words<'_>, runs: &[Run], from: usize) -> usize {
     let mut at = from;
     loop {
         let word = words.at(at);
-        if let Some(run) = runs.iter().find(|run| run.words.start == at && !run.amount) {
+        if let Some(run) = runs.iter().find(|run| run.words.start == at && !run.amount && !run.time) {
             at = run.words.end;
         } else if MONTHS.contains(&word) || ordinal(word) || JOINTS.contains(&word) {
             at += 1;

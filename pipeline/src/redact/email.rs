@@ -13,6 +13,9 @@ const OUTSIDE: [&str; 24] = [
     "is", "it's", "its", "email", "e-mail", "mail", "address", "to", "me", "yes", "sure", "my", "at", "the", "and",
     "so", "okay", "ok", "that's", "use", "under", "with", "reach", "write",
 ];
+/// What is near an address that is written, and near one that is spoken without its "at".
+const WRITTEN: [&str; 6] = ["email", "e-mail", "mail", "address", "write", "reach"];
+const SPOKEN: [&str; 4] = ["email", "e-mail", "mail", "underscore"];
 /// Most words of the part before "at".
 const LOCAL: usize = 10;
 
@@ -23,7 +26,8 @@ pub fn emails(words: &Words<'_>, expected: bool) -> Vec<Range<usize>> {
         let word = words.at(at);
         if word.contains('@') || misheard(word) {
             found.push(announced(words, at)..at + 1);
-        } else if word == "dot" && ENDINGS.contains(&words.at(at + 1)) && (expected || is_announced(words, at)) {
+        } else if word == "dot" && ENDINGS.contains(&words.at(at + 1)) && (expected || is_announced(words, at, &SPOKEN))
+        {
             // "at" was not heard
             found.push(local(words, at)..at + 2);
         } else if word == "at"
@@ -44,12 +48,11 @@ fn misheard(word: &str) -> bool {
 
 /// Where an address begins whose last word is `at`: after "email is", however many words that are.
 fn announced(words: &Words<'_>, at: usize) -> usize {
-    if is_announced(words, at) { local(words, at) } else { at }
+    if is_announced(words, at, &WRITTEN) { local(words, at) } else { at }
 }
 
-fn is_announced(words: &Words<'_>, at: usize) -> bool {
-    let cue = |word: &str| matches!(word, "email" | "e-mail" | "mail" | "address" | "write" | "reach" | "underscore");
-    (at.saturating_sub(LOCAL)..at).any(|index| cue(words.at(index)))
+fn is_announced(words: &Words<'_>, at: usize, cues: &[&str]) -> bool {
+    (at.saturating_sub(LOCAL)..at).any(|index| cues.contains(&words.at(index)))
 }
 
 /// "example dot co dot uk" or "example.com", perhaps in several words; gives its end.

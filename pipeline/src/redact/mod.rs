@@ -36,6 +36,8 @@ pub const HOLD: u64 = 2_500_000;
 const CHAIN: u64 = 6_000_000;
 /// Fewest digits, over two utterances, of a number that is read out in pieces.
 const JOINED: usize = 5;
+/// Fewest digits after what is written like a time of day that make it the beginning of a number.
+const AFTER_TIME: usize = 3;
 /// Digits at the end of a partial that are hidden until it is known what they become.
 const OPEN: usize = 1;
 
@@ -203,7 +205,9 @@ impl Redactor {
         let in_date = |run: &&Run| births.iter().any(|span| span.start <= run.words.start && run.words.end <= span.end);
         for run in runs.iter().filter(|run| !in_date(run) || run.digits.len() >= 12) {
             let goes_on = chain.filter(|_| run.words.start <= 2);
-            let kind = numbers::kind(run, &cues, asked.filter(|kind| *kind != Redaction::Name)).or(goes_on);
+            let kind =
+                numbers::kind(run, &cues, asked.filter(|kind| !matches!(kind, Redaction::Name | Redaction::Email)))
+                    .or(goes_on);
             spans.extend(kind.map(|kind| (run.words.clone(), kind)));
         }
         spans.extend(births.into_iter().map(|span| (span, Redaction::DateOfBirth)));
@@ -237,7 +241,9 @@ fn joined(words: &Words<'_>, next: &str, expected: bool) -> Option<Span> {
     let next = Words::of(next);
     let first: Run = runs(&next, expected).into_iter().next().filter(|run| run.words.start <= 2 && !run.amount)?;
     let count = last.digits.len() + first.digits.len();
-    (count >= JOINED).then(|| (last.words, numbers::by_length(count).unwrap_or(Redaction::Account)))
+    // "at 10:30." "One moment." is a time and a word
+    let goes_on = !last.time || first.digits.len() >= AFTER_TIME;
+    (count >= JOINED && goes_on).then(|| (last.words, numbers::by_length(count).unwrap_or(Redaction::Account)))
 }
 
 /// Sorts spans and joins those that overlap; the kind that comes first in [`Redaction::ALL`] stays.

@@ -251,17 +251,23 @@ pub fn names(words: &Words<'_>, expected: bool, unfinished: bool) -> Vec<Range<u
     if expected {
         // a last name may have lost its capital: "Olga, stone."
         for span in &mut found {
-            span.end += usize::from(is_name(words, span.end, true));
+            span.end += usize::from(goes_on(words, span.end));
         }
     }
     found.extend(spelled(words, expected));
     if expected && found.is_empty() && words.len() <= 6 {
         let answer = (0..words.len()).find_map(|at| name(words, at, false));
         let short = || (0..words.len()).filter(|_| words.len() <= 3).find_map(|at| name(words, at, true));
-        let answer = answer.map(|span| span.start..span.end + usize::from(is_name(words, span.end, true)));
+        let answer = answer.map(|span| span.start..span.end + usize::from(goes_on(words, span.end)));
         found.extend(answer.or_else(short));
     }
     found
+}
+
+/// Whether the word at `at` may be the rest of the name before it.
+fn goes_on(words: &Words<'_>, at: usize) -> bool {
+    let ended = at > 0 && words.shown[at - 1].ends_with(['.', '!', '?', ';']);
+    !ended && is_name(words, at, true)
 }
 
 fn longest(words: &Words<'_>, at: usize, phrases: &[&str]) -> Option<usize> {

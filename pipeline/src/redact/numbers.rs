@@ -11,6 +11,9 @@ use super::{
 const BEFORE: usize = 9;
 const AFTER: usize = 6;
 
+/// Words before a number that begins an answer.
+const ANSWER: usize = 3;
+
 /// Fewest digits that are redacted when nothing says what they are.
 const LONG: usize = 7;
 
@@ -18,7 +21,8 @@ const LONG: usize = 7;
 pub fn kind(run: &Run, cues: &[Cue], asked: Option<Redaction>) -> Option<Redaction> {
     let count = run.digits.len();
     let near = nearest(run, cues);
-    let read_out = asked.is_some() || near == Some(Subject::Personal(Redaction::Card));
+    // written like a time of day it is one, unless it begins the answer to a question for a number
+    let read_out = asked.is_some_and(|kind| kind != Redaction::DateOfBirth) && run.words.start <= ANSWER;
     if (run.amount && count < 9) || (run.time && !read_out) {
         return None;
     }
@@ -62,7 +66,8 @@ const fn fewest(kind: Redaction) -> usize {
 }
 
 fn nearest(run: &Run, cues: &[Cue]) -> Option<Subject> {
-    let about_numbers = |cue: &&Cue| cue.subject != Subject::Personal(Redaction::Name);
+    let other = [Redaction::Name, Redaction::Email].map(Subject::Personal);
+    let about_numbers = |cue: &&Cue| !other.contains(&cue.subject);
     let before = cues
         .iter()
         .filter(about_numbers)

@@ -74,9 +74,16 @@ fn mr8_a_card_read_out_in_pieces_is_hidden_from_its_first_digit() {
     assert_eq!(kept, ["Okay, [account].", "[account].", "I [account]."]);
     // a piece written like a time of day, and digits heard as words
     let kept = talk(&[("a", "What is the card number?"), ("c", "It's 5:16."), ("c", "for 1 to 805.")]);
-    assert_eq!(kept[1..], ["It's [card].", "[card]."]);
+    assert_eq!(kept[1..], ["It's [card].", "for [card]."]);
     let kept = talk(&[("c", "Come at 5:16."), ("c", "That's fine, for me too.")]);
     assert_eq!(kept, ["Come at 5:16.", "That's fine, for me too."]);
+    let kept = talk(&[("a", "What's your account number?"), ("c", "It's 88231 for 20 dollars.")]);
+    assert_eq!(kept[1], "It's [account] for 20 dollars.");
+    let kept = talk(&[("a", "Can I have your card number?"), ("c", "A two for one offer, from nine to five.")]);
+    assert_eq!(kept[1], "A two for one offer, from nine to five.");
+    for lines in [["I have you down for 10:30.", "One moment, please."], ["See you at 10:30.", "One more thing."]] {
+        assert_eq!(talk(&lines.map(|line| ("c", line))), lines);
+    }
     let kept = talk(&[("c", "It's 5:16."), ("c", "4111 1111.")]);
     assert_eq!(kept[0], "It's [account].");
     // nobody said what it is
@@ -114,6 +121,9 @@ fn what_is_nobodys_number_stays() {
         "I'm sorry to hear that.",
         "Thank you very much.",
         "How can I help you today?",
+        "My card was declined at 10:30 a.m. this morning.",
+        "I'll phone you at 12:30pm tomorrow.",
+        "The flight leaves on March 3rd, 20:10.",
     ] {
         assert_eq!(alone(text), text);
     }
@@ -140,6 +150,10 @@ fn ci4_names_are_hidden_where_a_phrase_gives_them() {
     assert_eq!(kept[1], "Sure, [name].");
     let kept = talk(&[("a", "May I have your full name, please?"), ("c", "Olga, stone.")]);
     assert_eq!(kept[1], "[name].");
+    let kept = talk(&[("a", "Your full name, please?"), ("c", "It's Anna Smith. Regarding my bill.")]);
+    assert_eq!(kept[1], "It's [name]. Regarding my bill.");
+    let kept = talk(&[("a", "What is your email address?"), ("c", "ann lee gmail dot com.")]);
+    assert_eq!(kept[1], "[email].");
 }
 
 #[test]

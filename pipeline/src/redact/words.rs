@@ -60,10 +60,11 @@ pub struct Run {
 const FILLERS: [&str; 14] =
     ["uh", "um", "er", "erm", "a", "i", "and", "then", "dash", "hyphen", "space", "again", "slash", "minus"];
 /// Words after a number that make it an amount.
-const UNITS: [&str; 37] = [
-    "dollars", "dollar", "euros", "euro", "pounds", "pound", "cents", "cent", "percent", "%", "o'clock", "am", "pm",
-    "days", "day", "minutes", "minute", "hours", "hour", "seconds", "weeks", "week", "months", "month", "years",
-    "year", "times", "people", "items", "million", "billion", "miles", "units", "degrees", "points", "bucks", "calls",
+const UNITS: [&str; 39] = [
+    "a.m", "p.m", "dollars", "dollar", "euros", "euro", "pounds", "pound", "cents", "cent", "percent", "%", "o'clock",
+    "am", "pm", "days", "day", "minutes", "minute", "hours", "hour", "seconds", "weeks", "week", "months", "month",
+    "years", "year", "times", "people", "items", "million", "billion", "miles", "units", "degrees", "points", "bucks",
+    "calls",
 ];
 
 /// Every number in `words`, as long as it goes. `expected`: a number was asked for or is being read out, so words that
@@ -72,8 +73,7 @@ pub fn runs(words: &Words<'_>, expected: bool) -> Vec<Run> {
     let mut runs = Vec::new();
     let mut at = 0;
     while at < words.len() {
-        let next_is = |at: usize| digits_at(words, at).is_some();
-        let found = digits_at(words, at).or_else(|| homophone(words, at).filter(|_| expected && next_is(at + 1)));
+        let found = digits_at(words, at).or_else(|| homophone(words, at).filter(|_| expected));
         let Some((digits, taken, mut amount)) = found else {
             at += 1;
             continue;
@@ -138,7 +138,7 @@ fn joined_by_hyphens(word: &str) -> Option<String> {
     parts.filter(|parts| parts.len() > 1 && word.contains(char::is_alphabetic)).map(|parts| parts.concat())
 }
 
-/// What a digit is heard as.
+/// What a digit is heard as, before digits that are no amount: "555 for 555", not "three to five days".
 fn homophone(words: &Words<'_>, at: usize) -> Option<(String, usize, bool)> {
     let digit = match words.at(at) {
         "won" => "1",
@@ -147,10 +147,14 @@ fn homophone(words: &Words<'_>, at: usize) -> Option<(String, usize, bool)> {
         "ate" => "8",
         _ => return None,
     };
-    Some((digit.to_owned(), 1, false))
+    let (following, taken, amount) = digits_at(words, at + 1)?;
+    let counts = following.len() >= 3 && !amount && !UNITS.contains(&words.at(at + 1 + taken));
+    counts.then(|| (digit.to_owned(), 1, false))
 }
 
 fn is_time(word: &str) -> bool {
+    let half = ["am", "pm", "a.m", "p.m"].into_iter().find_map(|half| word.strip_suffix(half));
+    let word = half.unwrap_or(word);
     word.split_once(':').is_some_and(|(hour, minutes)| {
         let below = |text: &str, end: u32| text.parse::<u32>().is_ok_and(|number| number < end);
         minutes.len() == 2 && hour.len() <= 2 && below(hour, 24) && below(minutes, 60)
@@ -226,8 +230,15 @@ mod tests {
         assert_eq!(digits("it's 47:41"), one("4741"));
         assert_eq!(digits("five-five-five oh one"), one("55501"));
         assert_eq!(digits("555 for 555"), vec![("555".to_owned(), false), ("555".to_owned(), false)]);
-        let expected = runs(&Words::of("555 for 555 and I ate 3"), true);
-        assert_eq!(expected.iter().map(|run| run.digits.as_str()).collect::<Vec<_>>(), ["555455583"]);
+        let expected = |text: &str| {
+            let runs = runs(&Words::of(text), true);
+            runs.into_iter().map(|run| run.digits).collect::<Vec<_>>()
+        };
+        assert_eq!(expected("555 for 555"), ["5554555"]);
+        assert_eq!(expected("I ate 805s"), ["8805"]);
+        assert_eq!(expected("three to five days"), ["3", "5"]);
+        assert_eq!(expected("88231 for 200 dollars"), ["88231", "200"]);
+        assert!(runs(&Words::of("at 12:30pm"), false)[0].time);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use sotto_events::{ChannelMeasures, Evidence, Final, Measures, MediaTime, Pace, 
 use super::rounded;
 
 /// Names these definitions.
-pub const VERSION: &str = "conversation-1";
+pub const VERSION: &str = "conversation-2";
 
 /// A silence of this length is dead air.
 const DEAD_AIR: u64 = 5_000_000;
@@ -16,12 +16,14 @@ const DEAD_AIR: u64 = 5_000_000;
 const PAUSE: u64 = 2_000_000;
 /// Who begins this long before another ends breaks in; a shorter overlap is a turn taken quickly.
 const BREAKS_IN: u64 = 300_000;
+/// Who spoke until this long before goes on: a long utterance is cut and nobody breaks in.
+const GOES_ON: u64 = 500_000;
 /// An interruption has more words than this: "yes" and "okay" are signs of listening.
 const BACKCHANNEL: u64 = 1;
 /// How much of its own last speech a channel's pace is taken from.
 const PACE: u64 = 30_000_000;
 /// Less speech than this has no pace.
-const SLOWEST: u64 = 5_000_000;
+pub const SLOWEST: u64 = 5_000_000;
 /// How far back an interruption is one of the moment.
 const MINUTE: u64 = 60_000_000;
 /// Interruptions named one by one.
@@ -34,6 +36,12 @@ struct Turn {
     start: u64,
     end: u64,
     words: u64,
+}
+
+impl Turn {
+    fn evidence(&self) -> Evidence {
+        Evidence { channel: self.channel, utterance: self.utterance, at: MediaTime::from_micros(self.start) }
+    }
 }
 
 /// The turns of a call so far. Bounded by the length of a call: one entry an utterance.
@@ -104,6 +112,27 @@ impl Conversation {
             monologue: MediaTime::from_micros(self.monologue(channel, position)),
             interruptions: interruptions as u64,
         }
+    }
+
+    /// The utterance of a channel that begins a stretch.
+    pub fn beginning(&self, channel: u8, stretch: Stretch) -> Option<Evidence> {
+        self.of(channel).find(|turn| turn.start == stretch.start.micros()).map(Turn::evidence)
+    }
+
+    /// The first utterance of anybody after a silence.
+    pub fn after(&self, silence: Stretch) -> Option<Evidence> {
+        self.turns.iter().find(|turn| turn.start >= silence.end.micros()).map(Turn::evidence)
+    }
+
+    /// The utterance in which a channel spoke longest.
+    pub fn longest(&self, channel: u8) -> Option<Evidence> {
+        self.of(channel).max_by_key(|turn| turn.end - turn.start).map(Turn::evidence)
+    }
+
+    /// The utterance of a second and more in which a channel spoke fastest.
+    pub fn fastest(&self, channel: u8) -> Option<Evidence> {
+        let pace = |turn: &&Turn| turn.words * 1_000_000_000 / (turn.end - turn.start).max(1);
+        self.of(channel).filter(|turn| turn.end - turn.start >= 1_000_000).max_by_key(pace).map(Turn::evidence)
     }
 
     /// How long a channel has been speaking now, when it has the floor.
@@ -181,17 +210,18 @@ impl Conversation {
         let mut earlier = self.turns.iter().peekable();
         // when the last of the others who began earlier ends
         let mut others_end = 0;
+        let mut own_end: Option<u64> = None;
         let mut breaks_in = |turn: &&Turn| {
             while let Some(other) = earlier.next_if(|other| other.start < turn.start) {
                 if other.channel != channel {
                     others_end = others_end.max(other.end);
                 }
             }
-            turn.words > BACKCHANNEL && others_end >= turn.start + BREAKS_IN
+            let goes_on = own_end.is_some_and(|end| turn.start < end + GOES_ON);
+            own_end = own_end.max(Some(turn.end));
+            turn.words > BACKCHANNEL && others_end >= turn.start + BREAKS_IN && !goes_on
         };
-        let evidence =
-            |turn: &Turn| Evidence { channel, utterance: turn.utterance, at: MediaTime::from_micros(turn.start) };
-        self.of(channel).filter(|turn| breaks_in(turn)).map(evidence).collect()
+        self.of(channel).filter(|turn| breaks_in(turn)).map(Turn::evidence).collect()
     }
 }
 
@@ -257,6 +287,13 @@ mod tests {
         // the last turn of the agent follows its own, not the customer's
         assert_eq!(measures.channels[0].interruptions, 0);
         assert_eq!(measures.overlap.micros(), 3_500_000);
+    }
+
+    #[test]
+    fn who_goes_on_after_a_cut_interrupts_nobody() {
+        let measures = measured(&[(0, 0.0, 10.0, 30), (1, 6.0, 13.0, 20), (0, 10.02, 14.0, 9)]);
+        let [agent, customer] = &measures.channels[..] else { panic!("two channels") };
+        assert_eq!((agent.interruptions, customer.interruptions), (0, 1));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use sotto_events::{
     StepState,
 };
 
-use super::rounded;
+use super::{Conversation, conversation::SLOWEST, rounded};
 
 /// Places named for one criterion.
 const NAMED: usize = 5;
@@ -17,7 +17,8 @@ pub struct Heard<'a> {
     pub sentiment: &'a [Option<Sentiment>],
     pub adherence: Option<f64>,
     pub script: &'a [StepScore],
-    pub forbidden: (u64, Vec<Evidence>),
+    pub forbidden: &'a (u64, Vec<Evidence>),
+    pub conversation: &'a Conversation,
 }
 
 impl Heard<'_> {
@@ -45,10 +46,15 @@ impl Heard<'_> {
         let channels = || self.channels(criterion).map(|(_, measures)| measures);
         match criterion.measure {
             Measure::Script => self.adherence,
-            Measure::Forbidden => Some(self.forbidden.0 as f64),
-            Measure::DeadAir => Some(self.measures.dead_air.seconds()),
+            Measure::Forbidden => self.spoken().then_some(self.forbidden.0 as f64),
+            Measure::DeadAir => self.spoken().then(|| self.measures.dead_air.seconds()),
+            // of one channel alone it is no share
+            Measure::TalkShare if self.roles.len() < 2 => None,
             Measure::TalkShare => channels().map(|channel| channel.talk_share).reduce(|a, b| a + b),
-            Measure::WordsPerMinute => channels().map(|channel| channel.words_per_minute).reduce(f64::max),
+            Measure::WordsPerMinute => {
+                let enough = channels().filter(|channel| channel.talk.micros() >= SLOWEST);
+                enough.map(|channel| channel.words_per_minute).reduce(f64::max)
+            }
             Measure::Monologue => {
                 let longest = channels().filter_map(|channel| channel.longest_monologue);
                 longest.map(|stretch| stretch.micros() as f64 / 1e6).reduce(f64::max)
@@ -61,24 +67,47 @@ impl Heard<'_> {
         }
     }
 
+    fn spoken(&self) -> bool {
+        self.measures.channels.iter().any(|channel| channel.words > 0)
+    }
+
     fn felt(&self, channel: u8) -> Option<&Sentiment> {
         self.sentiment.get(usize::from(channel))?.as_ref()
     }
 
     fn evidence(&self, criterion: &Criterion) -> Vec<Evidence> {
+        type Place<'b> = &'b dyn Fn(u8, &ChannelMeasures) -> Option<Evidence>;
+        let own = |place: Place<'_>| -> Vec<Evidence> {
+            self.channels(criterion).filter_map(|(channel, measures)| place(channel, measures)).collect()
+        };
         match criterion.measure {
             Measure::Script => {
                 let amiss = |step: &&StepScore| matches!(step.state, StepState::Early | StepState::Late);
-                self.script.iter().filter(amiss).filter_map(|step| step.evidence).collect()
+                let places = |steps: &mut dyn Iterator<Item = &StepScore>| -> Vec<Evidence> {
+                    steps.filter_map(|step| step.evidence).collect()
+                };
+                match places(&mut self.script.iter().filter(amiss)) {
+                    none if none.is_empty() => places(&mut self.script.iter()),
+                    amiss => amiss,
+                }
             }
             Measure::Forbidden => self.forbidden.1.clone(),
             Measure::Interruptions => {
                 self.channels(criterion).flat_map(|(_, channel)| channel.interrupted_at.iter().copied()).collect()
             }
             Measure::Sentiment => {
-                self.channels(criterion).filter_map(|(channel, _)| self.felt(channel)?.lowest).collect()
+                let felt = self.channels(criterion).filter_map(|(channel, _)| self.felt(channel));
+                felt.filter_map(|sentiment| sentiment.lowest.or(sentiment.highest)).collect()
             }
-            Measure::TalkShare | Measure::WordsPerMinute | Measure::Monologue | Measure::DeadAir => Vec::new(),
+            Measure::TalkShare => own(&|channel, _| self.conversation.longest(channel)),
+            Measure::WordsPerMinute => own(&|channel, _| self.conversation.fastest(channel)),
+            Measure::Monologue => {
+                own(&|channel, measures| self.conversation.beginning(channel, measures.longest_monologue?))
+            }
+            Measure::DeadAir => {
+                let silence = self.measures.longest_silence;
+                silence.and_then(|silence| self.conversation.after(silence)).into_iter().collect()
+            }
         }
     }
 }

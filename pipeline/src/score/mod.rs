@@ -23,10 +23,9 @@ use script::Script;
 use sentiment::Feeling;
 
 /// Names the definitions: of matching, script, moments and criteria, and the lexicon of the sentiment.
-pub const VERSION: &str = "scores-1+vader";
+pub const VERSION: &str = "scores-1+vader-sentimental-0.1.3";
 
 /// Everything that is scored of one call.
-#[derive(Debug, Clone)]
 pub struct Scoring {
     roles: Vec<ChannelRole>,
     card: Option<Arc<Scorecard>>,
@@ -34,20 +33,20 @@ pub struct Scoring {
     speech: Vec<Speech>,
     feelings: Vec<Feeling>,
     script: Script,
-    spotter: Spotter,
+    spotter: Option<Spotter>,
 }
 
 impl Scoring {
     pub fn new(roles: &[ChannelRole], card: Option<Arc<Scorecard>>) -> Self {
         let channels = |speaker: Speaker| roles.iter().map(|&role| speaker.is(role)).collect::<Vec<bool>>();
         let (script, spotter) = match &card {
-            Some(card) => (Script::new(card, channels), Spotter::new(card, channels)),
+            Some(card) => (Script::new(card, channels), Some(Spotter::new(card, channels))),
             None => Default::default(),
         };
         Self {
             roles: roles.to_vec(),
             conversation: Conversation::default(),
-            speech: vec![Speech::default(); roles.len()],
+            speech: roles.iter().map(|_| Speech::default()).collect(),
             feelings: vec![Feeling::default(); roles.len()],
             card,
             script,
@@ -63,12 +62,10 @@ impl Scoring {
         };
         self.conversation.add(made);
         feeling.add(made);
-        if self.card.is_none() {
-            return Vec::new();
-        }
+        let Some(spotter) = &mut self.spotter else { return Vec::new() };
         speech.add(made);
         self.script.add(made, speech);
-        self.spotter.add(made, speech)
+        spotter.add(made, speech)
     }
 
     /// How the conversation went so far.
@@ -93,13 +90,15 @@ impl Scoring {
         let sentiment: Vec<_> = self.feelings.iter().map(Feeling::sentiment).collect();
         let script = self.script.scores(position, over);
         let adherence = self.script.adherence(&script);
+        let nothing = (0, Vec::new());
         let heard = criteria::Heard {
             roles: &self.roles,
             measures,
             sentiment: &sentiment,
             adherence,
             script: &script,
-            forbidden: self.spotter.forbidden(),
+            forbidden: self.spotter.as_ref().map_or(&nothing, Spotter::forbidden),
+            conversation: &self.conversation,
         };
         let criteria: Vec<CriterionScore> =
             self.card.iter().flat_map(|card| &card.criteria).map(|criterion| heard.judge(criterion)).collect();
@@ -110,7 +109,7 @@ impl Scoring {
                 .as_ref()
                 .map(|card| ScorecardName { name: card.name.clone(), version: card.version.clone() }),
             total: criteria::total(&criteria),
-            moments: self.spotter.counts(),
+            moments: self.spotter.as_ref().map(Spotter::counts).unwrap_or_default(),
             sentiment,
             script,
             adherence,

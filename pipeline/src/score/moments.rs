@@ -1,10 +1,12 @@
 //! Moments: phrases to notice when they are said, once in their cool-down.
 
-use sotto_events::{Evidence, Final, MediaTime, Moment, MomentCount, MomentRule, Scorecard, Speaker};
+use sotto_events::{Evidence, Final, MediaTime, Moment, MomentCount, MomentRule, Scorecard, ScorecardName, Speaker};
 
-use super::phrase::{Phrases, Speech};
+use super::phrase::{Phrases, Said, Speech};
 
-#[derive(Debug, Clone)]
+/// Places kept of what is forbidden, the first ones.
+const PLACES: usize = 5;
+
 struct Watch {
     rule: MomentRule,
     phrases: Phrases,
@@ -14,9 +16,11 @@ struct Watch {
 }
 
 /// The moments of a scorecard.
-#[derive(Debug, Clone, Default)]
 pub struct Spotter {
+    scorecard: ScorecardName,
     watches: Vec<Watch>,
+    /// Times something forbidden came, and where.
+    forbidden: (u64, Vec<Evidence>),
 }
 
 impl Spotter {
@@ -28,13 +32,31 @@ impl Spotter {
             count: 0,
             last: None,
         };
-        Self { watches: card.moments.iter().map(watch).collect() }
+        Self {
+            scorecard: ScorecardName { name: card.name.clone(), version: card.version.clone() },
+            watches: card.moments.iter().map(watch).collect(),
+            forbidden: (0, Vec::new()),
+        }
     }
 
     /// The moments that come with a final that `speech` has just taken in.
     pub fn add(&mut self, made: &Final, speech: &Speech) -> Vec<Moment> {
-        let meant = |watch: &&mut Watch| watch.channels.get(usize::from(made.channel)).is_some_and(|&meant| meant);
-        self.watches.iter_mut().filter(meant).filter_map(|watch| watch.spot(speech)).collect()
+        let mut moments = Vec::new();
+        for watch in &mut self.watches {
+            if !watch.channels.get(usize::from(made.channel)).is_some_and(|&meant| meant) {
+                continue;
+            }
+            for said in watch.phrases.places(speech) {
+                moments.extend(watch.spot(said, &self.scorecard));
+            }
+        }
+        for moment in moments.iter().filter(|moment| moment.forbidden) {
+            self.forbidden.0 += 1;
+            if self.forbidden.1.len() < PLACES {
+                self.forbidden.1.push(moment.evidence);
+            }
+        }
+        moments
     }
 
     /// How often each came, those that did.
@@ -46,19 +68,14 @@ impl Spotter {
         self.watches.iter().filter_map(count).collect()
     }
 
-    /// Times something forbidden was said, with the last places of it.
-    pub fn forbidden(&self) -> (u64, Vec<Evidence>) {
-        let forbidden = || self.watches.iter().filter(|watch| watch.rule.forbidden);
-        (
-            forbidden().map(|watch| watch.count).sum(),
-            forbidden().filter_map(|watch| watch.last).map(|(_, evidence)| evidence).collect(),
-        )
+    /// Moments of what is forbidden, and where the first of them came.
+    pub fn forbidden(&self) -> &(u64, Vec<Evidence>) {
+        &self.forbidden
     }
 }
 
 impl Watch {
-    fn spot(&mut self, speech: &Speech) -> Option<Moment> {
-        let said = self.phrases.find(speech)?;
+    fn spot(&mut self, said: Said, scorecard: &ScorecardName) -> Option<Moment> {
         let cooldown = (self.rule.cooldown * 1e6) as u64;
         if self.last.is_some_and(|(last, _)| said.end.micros() < last.micros() + cooldown) {
             return None;
@@ -68,6 +85,7 @@ impl Watch {
         Some(Moment {
             id: self.rule.id.clone(),
             title: self.rule.title.clone(),
+            scorecard: scorecard.clone(),
             forbidden: self.rule.forbidden,
             level: self.rule.level,
             evidence: said.evidence,

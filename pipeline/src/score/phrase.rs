@@ -2,18 +2,28 @@
 
 use std::collections::VecDeque;
 
+use rapidfuzz::distance::levenshtein::{Args, BatchComparator};
 use sotto_events::{Evidence, Final, LONGEST_PHRASE, MediaTime};
 
 /// A pause of this length is no part of a phrase.
 const PAUSE: u64 = 5_000_000;
-/// A phrase counts as said when it is as near as this, unless its rule says otherwise.
-const NEAR: f64 = 0.8;
+/// How near counts unless a rule says otherwise, in percent: of one word and of two themselves, of more what a
+/// recogniser makes of them.
+const NEAR: [usize; 3] = [100, 100, 80];
+/// Phrases of so many words are looked for in one word more and one less too.
+const LOOSE: usize = 3;
 
 /// Words of a rule, ready to be compared.
-#[derive(Debug, Clone)]
-pub struct Phrases {
-    phrases: Vec<Vec<String>>,
-    nearness: Option<f64>,
+pub struct Phrases(Vec<Phrase>);
+
+struct Phrase {
+    words: Vec<String>,
+    /// Letters.
+    length: usize,
+    letters: BatchComparator<char>,
+    negates: bool,
+    /// In percent.
+    near: usize,
 }
 
 /// One of the phrases was said.
@@ -26,18 +36,98 @@ pub struct Said {
     pub nearness: f64,
 }
 
+/// First and last word of what was said, and how near it is in percent.
+#[derive(Clone, Copy)]
+struct Place {
+    first: usize,
+    last: usize,
+    nearness: usize,
+}
+
 impl Phrases {
     pub fn new(phrases: &[String], nearness: Option<f64>) -> Self {
-        Self { phrases: phrases.iter().map(|phrase| plain(phrase).collect()).collect(), nearness }
+        Self(phrases.iter().map(|phrase| Phrase::new(phrase, nearness)).collect())
     }
 
-    /// The nearest of them among the words that `speech` took in last, with what came before them.
-    pub fn find(&self, speech: &Speech) -> Option<Said> {
-        let found = self.phrases.iter().filter_map(|phrase| {
-            let usual = if phrase.len() == 1 { 1.0 } else { NEAR };
-            speech.find(phrase, self.nearness.unwrap_or(usual))
+    /// Where they were said, oldest first, so that the last word is among those that `speech` took in last. Of places
+    /// that overlap the nearest counts.
+    pub fn places(&self, speech: &Speech) -> Vec<Said> {
+        let mut places: Vec<Place> = self.0.iter().flat_map(|phrase| phrase.places(speech)).collect();
+        places.sort_by_key(|place| (place.first, place.last));
+        let mut apart: Vec<Place> = Vec::new();
+        for place in places {
+            match apart.last_mut() {
+                Some(other) if place.first <= other.last => {
+                    if place.nearness > other.nearness {
+                        *other = place;
+                    }
+                }
+                _ => apart.push(place),
+            }
+        }
+        apart.into_iter().map(|place| speech.said(place)).collect()
+    }
+}
+
+impl Phrase {
+    fn new(phrase: &str, nearness: Option<f64>) -> Self {
+        let words: Vec<String> = plain(phrase).collect();
+        let letters: Vec<char> = words.iter().flat_map(|word| word.chars()).collect();
+        let usual = NEAR[words.len().clamp(1, NEAR.len()) - 1];
+        Self {
+            length: letters.len(),
+            letters: BatchComparator::new(letters),
+            negates: words.iter().any(|word| negates(word)),
+            near: nearness.map_or(usual, |nearness| (nearness * 100.0).round() as usize),
+            words,
+        }
+    }
+
+    fn places(&self, speech: &Speech) -> Vec<Place> {
+        let mut places = Vec::new();
+        // what ended in an older final was found in that one
+        let before = speech.fresh.checked_sub(1).and_then(|last| self.nearest(speech, last));
+        for last in speech.fresh..speech.tokens.len() {
+            let place = self.nearest(speech, last);
+            places.extend(place.filter(|place| {
+                place.first >= speech.fresh || before.is_none_or(|before| before.nearness < place.nearness)
+            }));
+        }
+        places
+    }
+
+    /// The nearest stretch of words that ends in `last`.
+    fn nearest(&self, speech: &Speech, last: usize) -> Option<Place> {
+        let count = self.words.len();
+        let slack = usize::from(count >= LOOSE);
+        let stretches = (count - slack..=count + slack).filter_map(|words| {
+            let first = (last + 1).checked_sub(words)?;
+            let nearness = self.nearness(speech, first, last)?;
+            Some(Place { first, last, nearness })
         });
-        found.max_by(|a, b| a.nearness.total_cmp(&b.nearness))
+        stretches.max_by_key(|place| place.nearness)
+    }
+
+    /// In percent; none when that is not near enough.
+    fn nearness(&self, speech: &Speech, first: usize, last: usize) -> Option<usize> {
+        let heard = || speech.tokens.range(first..=last);
+        let length: usize = heard().map(|token| token.length).sum();
+        let longest = length.max(self.length);
+        let most = longest * (100 - self.near) / 100;
+        // most stretches are ruled out by their length, or share no word, and comparing letters is dear
+        if length.abs_diff(self.length) > most {
+            return None;
+        }
+        if self.words.len() > 1 && !heard().any(|token| self.words.contains(&token.text)) {
+            return None;
+        }
+        // "is not recorded" is not "is recorded"
+        if !self.negates && heard().any(|token| token.negates) {
+            return None;
+        }
+        let letters: Vec<char> = heard().flat_map(|token| token.text.chars()).collect();
+        let distance = self.letters.distance_with_args(letters, &Args::default().score_cutoff(most))?;
+        Some(100 * (longest - distance) / longest.max(1))
     }
 }
 
@@ -48,15 +138,26 @@ fn plain(text: &str) -> impl Iterator<Item = String> {
         .filter(|word| !word.is_empty())
 }
 
-#[derive(Debug, Clone)]
+/// Of a plain word: "not", "cannot", "don't".
+fn negates(word: &str) -> bool {
+    const SHORT: [&str; 14] = [
+        "dont", "doesnt", "didnt", "isnt", "arent", "wasnt", "werent", "wont", "wouldnt", "cant", "couldnt",
+        "shouldnt", "havent", "hasnt",
+    ];
+    matches!(word, "not" | "never" | "cannot") || SHORT.contains(&word)
+}
+
 struct Token {
     text: String,
+    /// Letters.
+    length: usize,
+    negates: bool,
     evidence: Evidence,
     end: MediaTime,
 }
 
 /// The last words of one channel. Bounded by the longest utterance.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct Speech {
     tokens: VecDeque<Token>,
     /// Index of the first word of the last final.
@@ -67,36 +168,24 @@ impl Speech {
     /// Takes in a final.
     pub fn add(&mut self, made: &Final) {
         let pause = self.tokens.back().is_some_and(|last| made.start.micros() > last.end.micros() + PAUSE);
-        let kept = if pause { 0 } else { LONGEST_PHRASE };
+        let kept = if pause { 0 } else { LONGEST_PHRASE + 1 };
         self.tokens.drain(..self.tokens.len().saturating_sub(kept));
         self.fresh = self.tokens.len();
         for word in &made.words {
             let evidence = Evidence { channel: made.channel, utterance: made.utterance, at: word.start };
-            self.tokens.extend(plain(&word.text).map(|text| Token { text, evidence, end: word.end }));
+            self.tokens.extend(plain(&word.text).map(|text| Token {
+                length: text.chars().count(),
+                negates: negates(&text),
+                text,
+                evidence,
+                end: word.end,
+            }));
         }
     }
 
-    /// The nearest place of `phrase` that ends in a fresh word: as many words, one more or one less.
-    fn find(&self, phrase: &[String], near: f64) -> Option<Said> {
-        let wanted = phrase.concat();
-        let mut best: Option<Said> = None;
-        for last in self.fresh..self.tokens.len() {
-            for length in phrase.len().saturating_sub(1).max(1)..=phrase.len() + 1 {
-                let Some(first) = (last + 1).checked_sub(length) else { continue };
-                let window = || self.tokens.range(first..=last);
-                // most windows share no word with a longer phrase, and comparing letters is dear
-                if phrase.len() > 1 && !window().any(|token| phrase.contains(&token.text)) {
-                    continue;
-                }
-                let heard: String = window().map(|token| token.text.as_str()).collect();
-                let nearness = (strsim::normalized_levenshtein(&wanted, &heard) * 100.0).floor() / 100.0;
-                let better = best.is_none_or(|best| nearness > best.nearness);
-                if let (true, Some(begin)) = (nearness >= near && better, self.tokens.get(first)) {
-                    best = Some(Said { evidence: begin.evidence, end: self.tokens[last].end, nearness });
-                }
-            }
-        }
-        best
+    fn said(&self, place: Place) -> Said {
+        let nearness = place.nearness as f64 / 100.0;
+        Said { evidence: self.tokens[place.first].evidence, end: self.tokens[place.last].end, nearness }
     }
 }
 
@@ -105,15 +194,14 @@ mod tests {
     use super::*;
     use crate::score::tests::said;
 
+    /// The first place of them.
     fn find(phrases: &[&str], nearness: Option<f64>, said: &[Final]) -> Option<Said> {
         let phrases = Phrases::new(&phrases.iter().map(ToString::to_string).collect::<Vec<_>>(), nearness);
         let mut speech = Speech::default();
-        said.iter()
-            .filter_map(|made| {
-                speech.add(made);
-                phrases.find(&speech)
-            })
-            .next()
+        said.iter().find_map(|made| {
+            speech.add(made);
+            phrases.places(&speech).first().copied()
+        })
     }
 
     #[test]
@@ -143,12 +231,26 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_is_not_found_again() {
-        let phrases = Phrases::new(&["my card".to_owned()], None);
+    fn a_short_phrase_is_not_half_of_itself_and_not_its_opposite() {
+        for text in ["is there a guarantee on it", "we can not guarantee that", "we cannot guarantee it"] {
+            assert_eq!(find(&["I guarantee"], None, &[said(0, 1, 0.0, text)]), None, "{text}");
+        }
+        let recorded = |text| find(&["this call is recorded"], None, &[said(0, 1, 0.0, text)]);
+        assert!(recorded("so this call is recorded").is_some());
+        assert_eq!(recorded("no this call is not recorded"), None);
+        assert_eq!(recorded("no this call isn't recorded"), None);
+    }
+
+    #[test]
+    fn what_was_found_is_not_found_again_but_what_is_said_again_is() {
+        let phrases = Phrases::new(&["cancel my contract".to_owned()], None);
         let mut speech = Speech::default();
-        speech.add(&said(0, 1, 0.0, "it is my card"));
-        assert!(phrases.find(&speech).is_some());
-        speech.add(&said(0, 2, 5.0, "yes"));
-        assert!(phrases.find(&speech).is_none());
+        let mut places = |utterance, start, text: &str| {
+            speech.add(&said(1, utterance, start, text));
+            phrases.places(&speech).len()
+        };
+        assert_eq!(places(1, 0.0, "I want to cancel my contract"), 1);
+        assert_eq!(places(2, 5.0, "I really do"), 0);
+        assert_eq!(places(3, 8.0, "cancel my contract yes cancel my contract"), 2);
     }
 }

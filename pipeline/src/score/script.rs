@@ -1,13 +1,15 @@
 //! The script: what was said of it, in time and in order.
 
-use sotto_events::{Final, MediaTime, Scorecard, StepScore, StepState};
+use sotto_events::{Final, MediaTime, Scorecard, Speaker, StepScore, StepState};
 
 use super::{
     phrase::{Phrases, Said, Speech},
     rounded,
 };
 
-#[derive(Debug, Clone)]
+/// Places kept of one step, the first ones.
+const PLACES: usize = 8;
+
 struct Progress {
     id: String,
     phrases: Phrases,
@@ -16,17 +18,18 @@ struct Progress {
     /// Index of the step it must follow.
     after: Option<usize>,
     weight: f64,
-    said: Option<(StepState, Said)>,
+    /// By time. Finals of two channels may come the other way round.
+    said: Vec<Said>,
 }
 
 /// The steps of a scorecard, in its order.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct Script {
     steps: Vec<Progress>,
 }
 
 impl Script {
-    pub fn new(card: &Scorecard, channels: impl Fn(sotto_events::Speaker) -> Vec<bool>) -> Self {
+    pub fn new(card: &Scorecard, channels: impl Fn(Speaker) -> Vec<bool>) -> Self {
         let step = |step: &sotto_events::Step| Progress {
             id: step.id.clone(),
             phrases: Phrases::new(&step.phrases, step.nearness),
@@ -34,30 +37,23 @@ impl Script {
             due: step.within.map(|seconds| MediaTime::from_micros((seconds * 1e6) as u64)),
             after: step.after.as_ref().and_then(|after| card.script.iter().position(|step| step.id == *after)),
             weight: step.weight,
-            said: None,
+            said: Vec::new(),
         };
         Self { steps: card.script.iter().map(step).collect() }
     }
 
     /// Takes in a final that `speech` has just taken in.
     pub fn add(&mut self, made: &Final, speech: &Speech) {
-        for index in 0..self.steps.len() {
-            let step = &self.steps[index];
-            let settled = step.said.is_some_and(|(state, _)| state != StepState::Early);
-            if settled || !step.channels.get(usize::from(made.channel)).is_some_and(|&meant| meant) {
+        for step in &mut self.steps {
+            let meant = step.channels.get(usize::from(made.channel)).is_some_and(|&meant| meant);
+            if !meant || step.said.len() >= PLACES {
                 continue;
             }
-            let Some(said) = step.phrases.find(speech) else { continue };
-            let follows = step.after.is_none_or(|after| {
-                let before = self.steps[after].said;
-                before.is_some_and(|(_, before)| before.evidence.at <= said.evidence.at)
-            });
-            let state = match step.due {
-                _ if !follows => StepState::Early,
-                Some(due) if said.end > due => StepState::Late,
-                _ => StepState::Done,
-            };
-            self.steps[index].said = Some((state, said));
+            for said in step.phrases.places(speech) {
+                let at = step.said.partition_point(|other| other.evidence.at <= said.evidence.at);
+                step.said.insert(at, said);
+            }
+            step.said.truncate(PLACES);
         }
     }
 
@@ -66,15 +62,30 @@ impl Script {
         let score = |step: &Progress| {
             let missed = over || step.due.is_some_and(|due| position > due);
             let unsaid = if missed { StepState::Overdue } else { StepState::Open };
+            let said = self.judged(step);
             StepScore {
                 id: step.id.clone(),
-                state: step.said.map_or(unsaid, |(state, _)| state),
-                nearness: step.said.map(|(_, said)| said.nearness),
-                evidence: step.said.map(|(_, said)| said.evidence),
+                state: said.map_or(unsaid, |(state, _)| state),
+                nearness: said.map(|(_, said)| said.nearness),
+                evidence: said.map(|(_, said)| said.evidence),
                 due: step.due,
             }
         };
         self.steps.iter().map(score).collect()
+    }
+
+    /// The place that counts: the first in time and in order, else the first in order, else the first.
+    fn judged(&self, step: &Progress) -> Option<(StepState, Said)> {
+        let before = step.after.map(|after| self.steps[after].said.first().map(|said| said.evidence.at));
+        let state = |said: &Said| match (before, step.due) {
+            (Some(None), _) => StepState::Early,
+            (Some(Some(before)), _) if said.evidence.at < before => StepState::Early,
+            (_, Some(due)) if said.end > due => StepState::Late,
+            _ => StepState::Done,
+        };
+        let states = || step.said.iter().map(|said| (state(said), *said));
+        let first = |wanted: StepState| states().find(|(state, _)| *state == wanted);
+        first(StepState::Done).or_else(|| first(StepState::Late)).or_else(|| first(StepState::Early))
     }
 
     /// Share of the weight of what can be judged that was said in time and in order.

@@ -49,7 +49,8 @@ impl Feeling {
         if made.words.is_empty() {
             return;
         }
-        let value = ANALYZER.polarity_scores(&made.text).compound;
+        // the analyzer adds in no fixed order, so its last digits are not the same everywhere
+        let value = rounded(ANALYZER.polarity_scores(&made.text).compound, 1e4);
         let age = made.end.micros().saturating_sub(self.last) as f64;
         let fade = (-age / HALF_LIFE).exp2();
         self.recent = Mean { sum: self.recent.sum * fade, weight: self.recent.weight * fade };

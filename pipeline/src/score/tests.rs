@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use sotto_events::{ChannelRole, Final, Level, MediaTime, Moment, Scorecard, Scores, StepState, Word};
 
 use super::Scoring;
@@ -102,6 +103,69 @@ fn mh13_mr9_a_scorecard_weighs_and_names_its_version() {
     assert_eq!(scores.total, Some(18.8));
     assert_eq!(scores.criteria[1].evidence[0].utterance, 2);
     assert!(scores.version.contains("vader"));
+}
+
+#[test]
+fn a_step_counts_by_when_it_was_said_not_by_when_its_final_came() {
+    // the customer's long utterance ends after the agent's answer to it
+    let late = [said(0, 1, 12.0, "your full name please"), said(0, 2, 5.0, "thank you for calling")];
+    assert_eq!(states(&fold(&late).0.scores(MediaTime::ZERO, false))[1], StepState::Done);
+    // said in time and once more too late
+    let twice = [said(0, 1, 5.0, "thank you for calling"), said(0, 2, 40.0, "thank you for calling")];
+    assert_eq!(states(&fold(&twice).0.scores(MediaTime::ZERO, false))[0], StepState::Done);
+}
+
+#[test]
+fn every_criterion_points_to_where_it_comes_from() {
+    let mut card = card().as_ref().clone();
+    let measures = ["script", "forbidden", "talk_share", "words_per_minute", "monologue", "interruptions", "sentiment"];
+    card.criteria = measures
+        .iter()
+        .map(|measure| {
+            let text = format!(r#"{{ "id": "{measure}", "title": "x", "weight": 1, "measure": "{measure}" }}"#);
+            serde_json::from_str(&text).unwrap()
+        })
+        .collect();
+    let mut scoring = Scoring::new(&[ChannelRole::Agent, ChannelRole::Customer], Some(Arc::new(card)));
+    let lines = [
+        said(0, 1, 0.0, "thank you for calling how can I help you with your card today"),
+        said(1, 1, 10.0, "this is terrible I have waited for a very long time and nobody told me why"),
+        said(0, 2, 12.0, "I guarantee that it will be better from now on"),
+    ];
+    lines.iter().for_each(|made| drop(scoring.add(made)));
+    for criterion in scoring.scores(MediaTime::from_micros(30_000_000), true).criteria {
+        assert!(!criterion.evidence.is_empty(), "{}", criterion.id);
+    }
+}
+
+#[test]
+fn where_nobody_spoke_there_is_nothing_to_judge() {
+    assert_eq!(fold(&[]).0.scores(MediaTime::from_micros(5_000_000), false).total, None);
+}
+
+proptest! {
+    #[test]
+    fn whoever_folds_kept_finals_comes_to_the_same_scores(
+        lines in prop::collection::vec((0_u8..2, 0_u64..90_000_000, 0_usize..5), 1..20),
+    ) {
+        let texts = [
+            "thank you for calling", "your full name please", "I want to cancel my contract",
+            "that is really awful", "is there anything else I can do",
+        ];
+        let made = |(index, &(channel, start, text)): (usize, &(u8, u64, usize))| {
+            let made = said(channel, index as u64, start as f64 / 1e6, texts[text]);
+            let word = |word: Word| Word { start: word.start.kept(), end: word.end.kept(), ..word };
+            let words = made.words.into_iter().map(word).collect();
+            Final { start: made.start.kept(), end: made.end.kept(), words, ..made }
+        };
+        let finals: Vec<Final> = lines.iter().enumerate().map(made).collect();
+        let kept: Vec<Final> =
+            finals.iter().map(|made| serde_json::from_str(&serde_json::to_string(made).unwrap()).unwrap()).collect();
+        let at = MediaTime::from_micros(95_000_000);
+        let ((live, moments), (again, again_moments)) = (fold(&finals), fold(&kept));
+        prop_assert_eq!(moments, again_moments);
+        prop_assert_eq!(live.live(at), again.live(at));
+    }
 }
 
 #[test]
