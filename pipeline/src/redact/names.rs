@@ -248,6 +248,14 @@ pub fn names(words: &Words<'_>, expected: bool, unfinished: bool) -> Vec<Range<u
             found.extend(last.or_else(|| name(words, from, false)));
         }
     }
+    if unfinished {
+        // the first letter of what follows a name
+        for span in &mut found {
+            let letter = words.at(span.end);
+            let last = span.end + 1 == words.len();
+            span.end += usize::from(last && letter.len() == 1 && letter.chars().all(char::is_alphabetic));
+        }
+    }
     if expected {
         // a last name may have lost its capital: "Olga, stone."
         for span in &mut found {

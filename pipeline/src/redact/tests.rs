@@ -181,6 +181,7 @@ fn partials_hide_what_may_become_a_number_and_stable_text_stays() {
     assert_eq!(partial("Yes it's 4111", "1111 11"), pair("Yes it's", "[digits]"));
     assert_eq!(partial("I was there in 2019 for", "a while"), pair("I was there in", "[digits] for a while"));
     assert_eq!(partial("My name is Dan", ""), pair("My name is", "[name]"));
+    assert_eq!(partial("", "my name is Daniel F."), pair("", "my name is [name]."));
     assert_eq!(partial("", "Harbor Bank. This is grace."), pair("", "Harbor Bank. This is [name]."));
     assert_eq!(partial("Thank you", "very much."), pair("Thank you", "very much."));
     assert_eq!(partial("How can I", "help"), pair("How can I", "help"));
