@@ -124,3 +124,72 @@ impl Follow {
         Event::default().event(event.body.kind()).id(event.seq.to_string()).json_data(event).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::Duration};
+
+    use prometheus::Registry;
+    use sotto_events::{AudioFormat, ChannelRole, Clock, Encoding, EndReason, MediaTime, StartedCall};
+    use sotto_storage::{
+        NewCall, Recorder, RetentionPolicies, StorageMetrics,
+        bus::{Bus, embedded::EmbeddedBus},
+        clock::SystemClock,
+        keys::{FileRoot, KeyRing},
+        vault::{Vault, embedded::EmbeddedVault},
+        writer::Writer,
+    };
+
+    use super::*;
+
+    /// Events are told when they are on the bus; their rows come later.
+    #[tokio::test]
+    async fn a_call_is_told_to_its_end_though_its_rows_come_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let metrics = StorageMetrics::new(&Registry::new()).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::open(&at("bus.db"), &metrics).await.unwrap());
+        let vault: Arc<dyn Vault> = Arc::new(EmbeddedVault::open(&at("vault.db"), &metrics).unwrap());
+        let root = Box::new(FileRoot::open(&at("root.key"), true).unwrap());
+        let ring = Arc::new(KeyRing::new(root, Arc::clone(&vault)));
+        let policies = RetentionPolicies::default();
+        let parts = (Arc::clone(&bus), Arc::clone(&vault));
+        let recorder =
+            Recorder::new(parts.0, parts.1, Arc::clone(&ring), Arc::clone(&clock), policies, metrics.clone());
+        let reader = Reader::new(Arc::clone(&bus), Arc::clone(&vault), ring, clock, metrics.clone());
+        let (tenant, call): (TenantId, CallId) = ("acme".parse().unwrap(), "call-1".parse().unwrap());
+        let format = AudioFormat::new(Encoding::S16le, 8_000, vec![ChannelRole::Agent]).unwrap();
+        let new = NewCall {
+            tenant: tenant.clone(),
+            call: call.clone(),
+            dialect: "native".to_owned(),
+            format: format.clone(),
+            metadata: BTreeMap::new(),
+        };
+        let recorder = recorder.open(new).await.unwrap().recorder;
+        let started = StartedCall { format, dialect: "native".to_owned(), scorecard: None };
+        let gap = EventBody::Gap { channel: 0, start: MediaTime::ZERO, end: MediaTime::ZERO };
+        let ended = EventBody::Ended { reason: EndReason::Stopped, duration: MediaTime::ZERO };
+        let bodies = [EventBody::Started(started), gap.clone(), gap, ended];
+        let mut follow = None;
+        for (seq, body) in (1..).zip(bodies) {
+            // somebody comes after the first event, whose row is not there yet
+            recorder.append(&[CallEvent { seq, body }], Vec::new()).await.unwrap();
+            if follow.is_none() {
+                follow = Some(Follow::open(reader.clone(), tenant.clone(), call.clone(), 0).await.unwrap());
+            }
+        }
+        let writer = Writer::new(bus, vault, metrics);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            writer.run().await;
+        });
+        let mut follow = follow.unwrap();
+        let mut told = 0;
+        while follow.next().await.is_some() {
+            told += 1;
+        }
+        assert_eq!((told, follow.is_over()), (4, true));
+    }
+}
