@@ -202,7 +202,7 @@ export type CallEvent = { seq: number } & (
   | { type: 'started'; format: AudioFormat; dialect: string; scorecard?: Scorecard }
   | { type: 'final'; channel: number; utterance: number; start: number; end: number; text: string; confidence: number; model: string; words: { text: string; start: number; end: number }[] }
   | { type: 'gap'; channel: number; start: number; end: number }
-  | { type: 'moment'; id: string; title: string; forbidden: boolean; level?: Level; channel: number; utterance: number; at: number; nearness: number; prompt?: Prompt }
+  | { type: 'moment'; id: string; title: string; forbidden: boolean; scorecard: { name: string; version: string }; level?: Level; channel: number; utterance: number; at: number; nearness: number; prompt?: Prompt }
   | ({ type: 'measured' } & Measures)
   | ({ type: 'scored' } & Scores)
   | { type: 'ended'; reason: string; duration: number }

@@ -3,7 +3,7 @@ import type { Session } from '../wire';
 import { useStore } from '../shared/store';
 import { timeWithSecondsOf, useNow } from '../shared/time';
 import { Filters } from './filters';
-import { isTyping, showKeys } from './keys';
+import { isForPage, showKeys } from './keys';
 import { CallList } from './list';
 import { board, type BoardState, MAX_ROWS, shownTime } from './live-board';
 import { arrange, type Entry, type Filter, matches, NO_FILTER, sorted, type Sort } from './order';
@@ -77,7 +77,7 @@ function useBoardKeys(search: { current: HTMLInputElement | null }, opened: stri
       },
     };
     const onKey = (event: KeyboardEvent) => {
-      if (event.defaultPrevented || isTyping(event) || showKeys.value) return;
+      if (!isForPage(event)) return;
       if (event.key === 'ArrowDown' && event.target !== document.body) return;
       const action = actions[event.key];
       if (!action) return;

@@ -1,9 +1,10 @@
 import type { Connection } from '../shared/live';
 import { Icon } from '../shared/icon';
-import { clock, dayOf, secondsSince, timeOf, timeWithSecondsOf } from '../shared/time';
+import { clock, dayOf, lengthOf, secondsSince, timeOf, timeWithSecondsOf } from '../shared/time';
 import type { Call, Row } from '../wire';
 import { Link } from './link';
-import { agentOf, maskedCaller } from './words';
+import { useNarrow } from './wide';
+import { agentOf, maskedCaller, whereOf } from './words';
 
 interface Props {
   call: Call | null;
@@ -25,7 +26,7 @@ const REASON: Record<string, string> = {
 export function CallHead({ call, row, ended, now, connection, closeTo }: Props) {
   const agent = row ? agentOf(row) : call ? agentOf({ agent: call.metadata['agent'] ?? null, agent_name: call.agent_name }) : '';
   const caller = row?.caller ?? maskedCaller(call?.metadata ?? {});
-  const where = [row?.team ?? call?.metadata['team'], row?.queue ?? call?.metadata['queue']].filter(Boolean).join(', ');
+  const where = whereOf(row?.team ?? call?.metadata['team'], row?.queue ?? call?.metadata['queue']);
   return (
     <header class="call-head">
       <div class="call-title">
@@ -48,10 +49,9 @@ export function CallHead({ call, row, ended, now, connection, closeTo }: Props) 
               recorded <b>never</b>
             </li>
             <li>
-              keeps words until <b>{dayOf(Date.parse(call.kept_until.transcript))}</b>, names until <b>{dayOf(Date.parse(call.kept_until.personal))}</b>, scores
-              until <b>{dayOf(Date.parse(call.kept_until.score))}</b>
+              <Kept until={call.kept_until} />
             </li>
-            <li>{call.dialect}</li>
+            {call.dialect !== 'native' && <li>over {call.dialect}</li>}
           </>
         )}
       </ul>
@@ -59,8 +59,37 @@ export function CallHead({ call, row, ended, now, connection, closeTo }: Props) 
   );
 }
 
+/** Until when what is kept; the rest behind the first where there is little room. */
+function Kept({ until }: { until: Call['kept_until'] }) {
+  const narrow = useNarrow();
+  const day = (name: string, at: string) => (
+    <>
+      {name} until <b>{dayOf(Date.parse(at))}</b>
+    </>
+  );
+  const words = <>keeps {day('words', until.transcript)}</>;
+  const rest = (
+    <>
+      {day('names', until.personal)}, {day('scores', until.score)}
+    </>
+  );
+  if (!narrow) {
+    return (
+      <>
+        {words}, {rest}
+      </>
+    );
+  }
+  return (
+    <details>
+      <summary>{words}</summary>
+      {rest}
+    </details>
+  );
+}
+
 function Length({ call, row, ended, now, connection }: Omit<Props, 'closeTo'>) {
-  if (ended) return <span class="figures length">{clock(ended.duration)} {REASON[ended.reason] ?? `ended: ${ended.reason}`}</span>;
+  if (ended) return <span class="figures length">{lengthOf(ended.duration)} {REASON[ended.reason] ?? `ended: ${ended.reason}`}</span>;
   if (!call) return null;
   if (call.state === 'erased') return <span class="length">erased</span>;
   if (connection.state === 'lost') {

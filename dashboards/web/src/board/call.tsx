@@ -3,7 +3,7 @@ import { useStore } from '../shared/store';
 import { useNow } from '../shared/time';
 import type { Evidence, Session } from '../wire';
 import { CallHead } from './call-head';
-import { isTyping } from './keys';
+import { isForPage } from './keys';
 import { board, shownTime } from './live-board';
 import { MeasureTable } from './measures';
 import { MomentList } from './moments';
@@ -78,7 +78,7 @@ export function CallPage({ id, session, closeTo }: { id: string; session: Sessio
 function useEscape(closeTo: string) {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      if (event.key !== 'Escape' || event.defaultPrevented || isTyping(event) || document.querySelector('dialog[open]')) return;
+      if (event.key !== 'Escape' || !isForPage(event)) return;
       event.preventDefault();
       navigate(closeTo);
     };

@@ -14,10 +14,11 @@ export function EvidenceButton({ at, onShow, children }: { at: Evidence | null |
   );
 }
 
-/** The places of several, the first few by their time. */
+/** The places of several, the first few by their time: at 00:21 00:48. */
 export function EvidenceTimes({ places, onShow }: { places: Evidence[]; onShow: OnShow }) {
   return (
     <>
+      {places.length > 0 && <span class="muted">at </span>}
       {places.slice(0, 5).map((place) => (
         <EvidenceButton key={`${place.channel}-${place.utterance}-${place.at}`} at={place} onShow={onShow}>
           <span class="figures">{clock(place.at)}</span>

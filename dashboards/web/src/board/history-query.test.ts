@@ -9,6 +9,13 @@ test('only what is filled in is asked for, and the last day is included', () => 
   assert.equal(Date.parse(String(to)) - Date.parse(String(from)), 86_400_000);
 });
 
+test('a moment may be given as it is shown', () => {
+  const moment = (given: string) => searchBody({ ...NO_SEARCH, moment: given }, null)['moment'];
+  assert.equal(moment(' Lost  card '), 'lost-card');
+  assert.equal(moment('lost_card'), 'lost_card');
+  assert.equal(moment(' '), undefined);
+});
+
 test('words are marked in their order, whole, whatever stands between them', () => {
   const found = (text: string, words: string) =>
     markWords(text, words)

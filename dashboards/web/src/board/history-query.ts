@@ -13,9 +13,13 @@ export const NO_SEARCH: Search = { words: '', agent: '', team: '', queue: '', mo
 
 const PAGE = 50;
 
-/** The body of POST /v1/calls/search: only what is filled in. In a body, since addresses are logged on their way. */
+/**
+ * The body of POST /v1/calls/search: only what is filled in. In a body, since addresses are logged on their way. A moment is
+ * looked for by its id; its words, as they are shown, will do.
+ */
 export function searchBody(search: Search, before: string | null): Record<string, string | number> {
-  const given = { ...search, from: startOfDay(search.from, 0), to: startOfDay(search.to, 1), before: before ?? '' };
+  const moment = search.moment.trim().toLowerCase().replaceAll(/\s+/g, '-');
+  const given = { ...search, moment, from: startOfDay(search.from, 0), to: startOfDay(search.to, 1), before: before ?? '' };
   const filled = Object.entries(given).map(([name, value]) => [name, value.trim()]);
   return { limit: PAGE, ...Object.fromEntries(filled.filter(([, value]) => value)) };
 }

@@ -1,13 +1,13 @@
 import { useRef } from 'preact/hooks';
 import { Redacted } from '../shared/redaction';
-import { clock, dayOf, timeOf } from '../shared/time';
+import { clock, dayOf, lengthOf, timeOf } from '../shared/time';
 import type { HistoryCall, Session } from '../wire';
 import { markWords, NO_SEARCH, type Search } from './history-query';
 import { Link } from './link';
 import { callPath } from './route';
 import { Failed, Skeleton, State } from './state';
 import { MAX_FOUND, useHistory } from './use-history';
-import { agentOf, NONE, percent, sentimentWord, whole } from './words';
+import { agentOf, NONE, percent, sentimentWord, spoken, whole } from './words';
 
 export function HistoryPage({ session, opened }: { session: Session; opened: string | null }) {
   const { found, search, older, retry } = useHistory();
@@ -19,6 +19,7 @@ export function HistoryPage({ session, opened }: { session: Session; opened: str
       <SearchForm onSearch={search} own={session.user.role === 'agent'} />
       {calls.length > 0 && (
         <ul class="found">
+          <Heads />
           {calls.map((call) => (
             <FoundCall key={call.call_id} call={call} words={found.search.words} opened={call.call_id === opened} />
           ))}
@@ -51,7 +52,7 @@ const FIELDS: { name: keyof Search; title: string; type: 'text' | 'date' }[] = [
   { name: 'agent', title: 'Agent (login)', type: 'text' },
   { name: 'team', title: 'Team', type: 'text' },
   { name: 'queue', title: 'Queue', type: 'text' },
-  { name: 'moment', title: 'Moment (id)', type: 'text' },
+  { name: 'moment', title: 'Moment', type: 'text' },
   { name: 'from', title: 'From', type: 'date' },
   { name: 'to', title: 'To', type: 'date' },
 ];
@@ -111,7 +112,7 @@ function FoundCall({ call, words, opened }: { call: HistoryCall; words: string; 
         </span>
       </Link>
       <dl class="found-facts figures">
-        <Fact name="length" value={summary ? clock(summary.duration) : call.state === 'open' ? 'on air' : call.state === 'erased' ? 'erased' : NONE} />
+        <Fact name="length" value={summary ? lengthOf(summary.duration) : call.state === 'open' ? 'on air' : call.state === 'erased' ? 'erased' : NONE} />
         <Fact name="score" value={whole(summary?.score ?? null)} />
         <Fact name="script" value={summary?.adherence == null ? NONE : percent(summary.adherence)} />
         <Fact name="customer" value={summary?.sentiment == null ? NONE : sentimentWord(summary.sentiment)} />
@@ -120,7 +121,7 @@ function FoundCall({ call, words, opened }: { call: HistoryCall; words: string; 
         <ul class="found-moments">
           {summary.moments.slice(0, 8).map((moment) => (
             <li key={moment} class="chip">
-              {moment}
+              {spoken(moment)}
             </li>
           ))}
         </ul>
@@ -135,6 +136,21 @@ function FoundCall({ call, words, opened }: { call: HistoryCall; words: string; 
           ))}
         </ul>
       )}
+    </li>
+  );
+}
+
+/** Where there is room, instead of a label in every row; to a screen reader the labels stay. */
+function Heads() {
+  return (
+    <li class="found-call found-heads" aria-hidden="true">
+      <span>Call</span>
+      <span class="found-facts">
+        {['Length', 'Score', 'Script', 'Customer'].map((head) => (
+          <span key={head}>{head}</span>
+        ))}
+      </span>
+      <span>Moments</span>
     </li>
   );
 }

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Store, useStore } from '../shared/store';
 
 export const showKeys = new Store(false);
@@ -19,7 +19,8 @@ const KEYS: [string, string][] = [
 export function Keys() {
   const shown = useStore(showKeys);
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // before the next key: an Esc right after `?` is the dialog's
+  useLayoutEffect(() => {
     if (shown) dialog.current?.showModal();
     else dialog.current?.close();
   }, [shown]);
@@ -45,8 +46,9 @@ export function Keys() {
   );
 }
 
-/** Whether a key pressed here is meant for a field, not for the page. */
-export function isTyping(event: KeyboardEvent): boolean {
+/** Whether a key pressed here is meant for the page, not for a field, a dialog or the browser. */
+export function isForPage(event: KeyboardEvent): boolean {
   const { target } = event;
-  return event.ctrlKey || event.metaKey || event.altKey || (target instanceof HTMLElement && target.matches('input, select, textarea'));
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return false;
+  return !(target instanceof HTMLElement && target.matches('input, select, textarea'));
 }

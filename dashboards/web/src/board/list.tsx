@@ -138,7 +138,9 @@ function Head({ sort, onSort }: { sort: Sort; onSort: (sort: Sort) => void }) {
             </div>
           );
         })}
-        <div role="columnheader">Alert</div>
+        <div role="columnheader" class="cell-alert">
+          Alert
+        </div>
         <div role="columnheader">
           <span class="visually-hidden">Actions</span>
         </div>

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, messageOf } from '../shared/api';
-import { useNow } from '../shared/time';
+import { clock, useNow } from '../shared/time';
 import { Link } from './link';
 import { navigate, nextPath } from './route';
 import { logIn, logInByLink } from './session';
@@ -33,8 +33,8 @@ export function LoginPage() {
       await logIn(String(data.get('login')), String(data.get('password')));
       enter();
     } catch (error) {
-      if (error instanceof ApiError && error.status === 429) setLockedUntil(Date.now() + (error.retryAfter ?? 60) * 1000);
-      setFailure(messageOf(error));
+      if (error instanceof ApiError && error.code === 'locked') setLockedUntil(Date.now() + (error.retryAfter ?? 60) * 1000);
+      else setFailure(messageOf(error));
       form.current?.querySelector<HTMLInputElement>('[name=password]')?.select();
     }
     setBusy(false);
@@ -51,13 +51,12 @@ export function LoginPage() {
           Password
           <input class="field" name="password" type="password" autocomplete="current-password" required />
         </label>
-        <div role="alert">
-          {failure && (
-            <p class="door-failure">
-              {failure}
-              {locked > 0 && <span class="figures"> Try again in {locked} s.</span>}
-            </p>
-          )}
+        <div>
+          <p class="door-failure" role="alert">
+            {locked > 0 ? 'Too many wrong passwords.' : failure}
+          </p>
+          {/* not in the alert, or every second would be read out */}
+          {locked > 0 && <p class="muted figures">Try again in {clock(locked)}.</p>}
         </div>
         <button class="button primary" type="submit" disabled={busy || locked > 0}>
           {busy ? 'Logging in' : 'Log in'}

@@ -52,8 +52,8 @@ export function CallRow({ entry: { row, over }, index, top, now, active, opened,
           </span>
         )}
       </div>
-      <div role="gridcell" class="cell-agent cut" title={[agentOf(row), row.team, row.queue, row.caller].filter(Boolean).join(', ')}>
-        <span class="agent">{agentOf(row)}</span> <span class="muted">{row.queue ?? row.team}</span>
+      <div role="gridcell" class="cell-agent" title={[agentOf(row), row.team, row.queue, row.caller].filter(Boolean).join(', ')}>
+        <span class="agent cut">{agentOf(row)}</span> <span class="muted cut">{row.queue ?? row.team}</span>
       </div>
       <div role="gridcell" class="cell-length figures">
         {over ? 'ended' : clock(secondsSince(row.started_at, now))}

@@ -1,4 +1,5 @@
 import { Icon, type IconName } from '../shared/icon';
+import { isSaid } from '../shared/steps';
 import { useRef } from 'preact/hooks';
 import type { StepScore, StepState } from '../wire';
 import { EvidenceButton, type OnShow } from './evidence';
@@ -12,13 +13,13 @@ export function ScriptList({ transcript, now, onShow }: { transcript: Transcript
   const position = usePosition(transcript, now);
   if (!scores || scores.script.length === 0) return null;
   const titles = new Map(scorecard?.script.map(({ id, title }) => [id, title]));
-  const done = scores.script.filter(({ evidence }) => evidence).length;
+  const said = scores.script.filter(isSaid).length;
   return (
     <section class="side-part" aria-label="Script">
       <h2 class="side-title">
         Script{' '}
         <span class="figures muted">
-          {done}/{scores.script.length}
+          {said}/{scores.script.length}
           {scores.adherence !== null && `, ${percent(scores.adherence)} in time`}
         </span>
       </h2>

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { ApiError } from '../shared/api';
+import { ApiError, messageOf } from '../shared/api';
 
 /** Stands in for content that is not there, and says what to do about it. */
 export function State({ title, text, children }: { title: string; text?: ComponentChildren; children?: ComponentChildren }) {
@@ -19,7 +19,7 @@ export function Failed({ error, retry }: { error: Error; retry: () => void }) {
   const title = error instanceof ApiError ? TITLES[error.status] : undefined;
   return (
     <div role="alert">
-      <State title={title ?? 'This did not work'} text={error.message}>
+      <State title={title ?? 'This did not work'} text={messageOf(error)}>
         {!title && (
           <button class="button" type="button" onClick={retry}>
             Try again

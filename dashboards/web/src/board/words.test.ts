@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { aRow } from './rows.fixture';
-import { maskedCaller, quietFor, sentimentWord, shares, signed } from './words';
+import { maskedCaller, quietFor, sentimentWord, shares, signed, spoken, whereOf } from './words';
 
 test('sentiment has four words', () => {
   assert.deepEqual([0.21, 0.2, -0.2, -0.21, -0.5, -0.51].map(sentimentWord), ['warm', 'calm', 'calm', 'tense', 'tense', 'upset']);
@@ -26,4 +26,15 @@ test('quiet counts from ten seconds, and only on a call that is connected', () =
 test('of a number only the end is shown', () => {
   assert.equal(maskedCaller({ agent: '123456', from: '+49 (30) 5550 1234' }), '***-***-1234');
   assert.equal(maskedCaller({ from: '123', customer_name: '5550 1234' }), null);
+});
+
+test('team and queue are told apart, and of one name said once', () => {
+  assert.equal(whereOf('cards', 'lost cards'), 'team cards, queue lost cards');
+  assert.equal(whereOf('cards', 'cards'), 'team cards');
+  assert.equal(whereOf(null, 'cards'), 'queue cards');
+  assert.equal(whereOf(undefined, ''), '');
+});
+
+test('ids of moments read as words', () => {
+  assert.equal(spoken('lost-card_again'), 'lost card again');
 });

@@ -49,6 +49,17 @@ export function agentOf(row: { agent: string | null; agent_name: string | null }
   return row.agent_name ?? row.agent ?? 'Unknown agent';
 }
 
+/** An id of a scorecard as words: `lost-card` is lost card. */
+export function spoken(id: string): string {
+  return id.replaceAll(/[-_]/g, ' ');
+}
+
+/** Whose call it is: a team and a queue of one name are said once. */
+export function whereOf(team: string | null | undefined, queue: string | null | undefined): string {
+  const parts = [team && `team ${team}`, queue && queue !== team && `queue ${queue}`];
+  return parts.filter(Boolean).join(', ');
+}
+
 const NUMBERS = ['customer_number', 'caller_number', 'from', 'caller', 'phone', 'number'];
 
 /** The caller's number as rows of the board have it, for calls that are no longer on it. */

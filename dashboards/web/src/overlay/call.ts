@@ -78,10 +78,6 @@ export function checklist({ call, scores }: CallState): Step[] {
   }));
 }
 
-export function isSaid({ state }: Step): boolean {
-  return state === 'done' || state === 'early' || state === 'late';
-}
-
 function at(state: CallState, time: number): CallState {
   return time > state.position ? { ...state, position: time } : state;
 }

@@ -1,11 +1,12 @@
 import { Icon } from '../shared/icon';
+import { isSaid } from '../shared/steps';
 import type { StepState } from '../wire';
-import { isSaid, type Step } from './call';
+import type { Step } from './call';
 
 const WORDS: Record<StepState, string> = {
   open: 'to say',
   done: 'said',
-  early: 'said early',
+  early: 'too early',
   late: 'said late',
   overdue: 'still to say',
 };

@@ -121,10 +121,10 @@ test('who is calling goes when its time is over, whatever the server says within
   assert.equal(model.screen.pop, null);
 });
 
-test('the end is summed up for ten seconds, unless another call begins', () => {
+test('the end is summed up for ten seconds, unless another call begins; what was said too early does not count', () => {
   const { model, notices, wait } = overlay();
   model.event('call', call());
-  model.event('scores', scores(['done', 'late'], 81));
+  model.event('scores', scores(['done', 'late', 'early'], 81));
   model.event('ended', { seq: 9, reason: 'stopped', duration: 60 });
   model.event('idle', null);
   assert.deepEqual(model.screen.summary, { score: 81, said: 2, steps: 3, until: 1_010_000 });

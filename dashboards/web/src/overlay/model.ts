@@ -1,5 +1,6 @@
+import { isSaid } from '../shared/steps';
 import type { OverlayCall } from '../wire';
-import { apply, begin, broken, type CallState, checklist, heardBefore, isSaid, type OverlayEvent } from './call';
+import { apply, begin, broken, type CallState, checklist, heardBefore, type OverlayEvent } from './call';
 import type { Link } from './connection';
 import { adviceDue, type Advice, advise, NO_ADVICE, settleAdvice } from './pace';
 import { dismiss, NO_PROMPTS, offer, type Prompts, promptsDue, settle } from './prompts';

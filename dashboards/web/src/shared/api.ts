@@ -54,6 +54,8 @@ function retryAfter(header: string | null): number | null {
   return header !== null && Number.isFinite(seconds) ? seconds : null;
 }
 
+/** As a sentence: messages of the server begin small and have no full stop. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  return message.charAt(0).toUpperCase() + message.slice(1) + (/[\p{L}\p{N}]$/u.test(message) ? '.' : '');
 }

@@ -8,6 +8,11 @@ export function clock(seconds: number): string {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${two(minutes)}:${two(whole % 60)}`;
 }
 
+/** How long something was that is over, to the nearest second. */
+export function lengthOf(seconds: number): string {
+  return clock(Math.round(seconds));
+}
+
 /** One number and its unit: 12 s, 3 min, 2 h, 4 d. */
 export function span(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));
