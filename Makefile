@@ -1,7 +1,7 @@
 # Sotto: two commands do everything. `make demo` runs the main job, `make test` passes the tests.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup web build demo test lint bench clean
+.PHONY: help setup web build demo test lint screenshots bench clean
 
 CARGO_FLAGS ?=
 
@@ -22,14 +22,18 @@ demo: build ## play a two-sided call through a real Sotto and watch the transcri
 
 test: web ## unit and whole-system tests, in a real browser too
 	@dashboards/alerts/check
-	@tools/browser >/dev/null
-	@source tools/env && source tools/node && cargo test --workspace --locked $(CARGO_FLAGS)
+	@source tools/env && source tools/node && CHROMIUM="$$(tools/browser | tail -n 1)" && export CHROMIUM && cargo test --workspace --locked $(CARGO_FLAGS)
 
 lint: web ## rustfmt, clippy with warnings as errors, cargo-deny, typos
 	@tools/lint
 
+screenshots: build ## the pictures in docs/screens, of a real board with real calls
+	@source tools/env && source tools/node && CHROMIUM="$$(tools/browser | tail -n 1)" && export CHROMIUM && \
+		SOTTO_BIN=target/release/sotto node tests/browser/screenshots.mjs
+
 bench: build ## cost, latency, accuracy and redaction as JSON: make bench [CORPUS=folder]
 	@source tools/env && target/release/sotto-bench $(if $(CORPUS),--corpus $(CORPUS)) --commit "$$(git describe --always --dirty)"
+	@source tools/env && target/release/sotto-board-bench --commit "$$(git describe --always --dirty)"
 	@source tools/env && target/release/sotto-redaction-bench $(if $(CORPUS),--corpus $(CORPUS)) --commit "$$(git describe --always --dirty)"
 
 clean: ## remove what was built here; the model cache stays

@@ -3,7 +3,7 @@ import uPlot from 'uplot';
 import { useStore } from '../shared/store';
 import { theme } from '../shared/theme';
 import type { TrendGroup } from '../wire';
-import { DASHES, type Metric, textOf } from './trend-data';
+import { DASHES, isolated, labelled, measureOf, type Metric, textOf } from './trend-data';
 
 interface Props {
   title: string;
@@ -13,6 +13,7 @@ interface Props {
 }
 
 const HEIGHT = 180;
+const STEPS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100];
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const dayName = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', timeZone: 'UTC' });
 const nameOf = (day: string | undefined) => (day ? dayName.format(Date.parse(`${day}T00:00:00Z`)) : '');
@@ -70,6 +71,7 @@ function data(metric: Metric, days: string[], groups: TrendGroup[]): uPlot.Align
 
 function options(element: HTMLElement, metric: Metric, days: string[], groups: TrendGroup[], onDay: (day: number | null) => void): uPlot.Options {
   const colour = resolver(element);
+  const { range, step = 0 } = measureOf(metric) ?? {};
   const axis: uPlot.Axis = { stroke: colour('--text-muted'), font: `12px ${getComputedStyle(element).fontFamily}`, ticks: { show: false } };
   const grid = { stroke: colour('--border'), width: 1 };
   return {
@@ -77,10 +79,19 @@ function options(element: HTMLElement, metric: Metric, days: string[], groups: T
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: 'trends' }, points: { size: 6 } },
-    scales: { x: { time: false } },
+    scales: { x: { time: false }, y: range ? { range } : {} },
     axes: [
-      { ...axis, grid: { show: false }, values: (_, places) => places.map((place) => nameOf(days[place])), incrs: [1, 2, 3, 5, 7, 10], space: 64, size: 28 },
-      { ...axis, grid, values: (_, values) => values.map((value) => textOf(metric, value)), size: 52, space: 32 },
+      {
+        ...axis,
+        grid: { show: false },
+        splits: (_plot, _axis, _first, _last, every) => labelled(days.length, every),
+        values: (_, places) => places.map((place) => nameOf(days[place])),
+        incrs: [1, 2, 3, 5, 7, 10],
+        space: 64,
+        size: 32,
+        gap: 10,
+      },
+      { ...axis, grid, values: (_, values) => values.map((value) => textOf(metric, value)), incrs: STEPS.filter((each) => each >= step), size: 52, space: 24 },
     ],
     series: [
       {},
@@ -90,7 +101,12 @@ function options(element: HTMLElement, metric: Metric, days: string[], groups: T
         width: 2,
         dash: DASHES[place] ?? [],
         spanGaps: true,
-        points: { show: days.length <= 7, size: 5 },
+        points: {
+          show: days.length <= 7,
+          size: 6,
+          fill: colour(`--series-${place + 1}`),
+          filter: (plot: uPlot, index: number, all: boolean) => (all ? null : isolated(Array.from(plot.data[index] ?? []))),
+        },
       })),
     ],
     hooks: { setCursor: [(plot) => onDay(plot.cursor.idx ?? null)] },

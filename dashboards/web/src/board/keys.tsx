@@ -25,7 +25,7 @@ export function Keys() {
     else dialog.current?.close();
   }, [shown]);
   return (
-    <dialog ref={dialog} class="panel keys" aria-labelledby="keys-title" onClose={() => showKeys.set(false)}>
+    <dialog ref={dialog} class="panel keys" aria-labelledby="keys-title" onCancel={() => showKeys.set(false)} onClose={(event) => showKeys.set(event.currentTarget.open)}>
       <h2 id="keys-title">Keys</h2>
       <dl>
         {KEYS.map(([key, meaning]) => (

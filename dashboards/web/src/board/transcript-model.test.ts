@@ -32,7 +32,7 @@ const moment = (seq: number, channel: number, utterance: number): CallEvent => (
   type: 'moment',
   id: 'cancel',
   title: 'Wants to cancel',
-  forbidden: false,
+  forbidden: false, scorecard: { name: 'cards', version: '1' },
   channel,
   utterance,
   at: 1,

@@ -3,22 +3,27 @@ import { type CallState, listensTo } from './call';
 
 const LABELS: Record<string, string> = { customer: 'Customer', other: 'Other side', agent: 'You' };
 
-/** What the other side said last. The box has its height before there are words, so nothing jumps while they roll. */
+/**
+ * What the other side said last, below all else: it makes do with the lines that are left. The box has its height before there
+ * are words, so nothing jumps while they roll.
+ */
 export function Said({ call: { call, speech }, live }: { call: CallState; live: boolean }) {
   const shown = live ? speech : null;
   return (
     <div class="said">
       <p class="label">{LABELS[listensTo(call.channels)]}</p>
       <div class="words">
-        <p>
-          {shown && <Redacted text={shown.stable} />}
-          {shown?.tail && shown.stable && ' '}
-          {shown?.tail && (
-            <span class="tail">
-              <Redacted text={shown.tail} />
-            </span>
-          )}
-        </p>
+        <div class="lines">
+          <p>
+            {shown && <Redacted text={shown.stable} />}
+            {shown?.tail && shown.stable && ' '}
+            {shown?.tail && (
+              <span class="tail">
+                <Redacted text={shown.tail} />
+              </span>
+            )}
+          </p>
+        </div>
       </div>
     </div>
   );

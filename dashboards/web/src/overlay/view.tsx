@@ -62,13 +62,13 @@ function Body({ screen, actions, stepsShown, login }: ViewProps) {
       <div class={live ? 'call' : 'call stale'}>
         <Lost link={link} />
         <Checklist steps={checklist(call)} expanded={stepsShown} toggle={actions.toggleSteps} />
+        <Prompted shown={prompts.shown} dismiss={actions.dismiss} hold={actions.hold} />
+        {pop !== null && prompts.shown === null && <Caller fields={pop.fields} />}
         <Said call={call} live={live} />
         <p class="hint">
           {hint !== null && <Icon name="notice" />}
           {hint}
         </p>
-        <Prompted shown={prompts.shown} dismiss={actions.dismiss} hold={actions.hold} />
-        {pop !== null && prompts.shown === null && <Caller fields={pop.fields} />}
       </div>
     );
   }
