@@ -96,12 +96,15 @@ impl Caller {
     /// Whether they would still be let in: sessions end and keys are revoked while streams are open.
     pub fn still(&self, api: &Api) -> bool {
         match &self.credential {
-            Credential::Key { secret, purpose } => api.keys.authenticate(secret, *purpose, api.clock.now()).is_ok(),
+            Credential::Key { secret, purpose } => {
+                // a store that cannot be read ends no stream
+                matches!(api.keys.authenticate(secret, *purpose, api.clock.now()), Ok(_) | Err(Denied::Store))
+            }
             Credential::Token { secret } => api.keys.stands(secret, api.clock.now()),
             Credential::Session { secret } => {
                 match api.users.session(secret, api.clock.now()) {
                     Ok(session) => session.is_some_and(|session| Principal::Person(session.user) == self.principal),
-                    // a store that cannot be read logs nobody out
+                    // nor logs anybody out
                     Err(_) => true,
                 }
             }

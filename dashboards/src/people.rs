@@ -89,6 +89,9 @@ fn begun(api: &Api, outcome: &'static str, secret: Result<Secret, LoginError>) -
         Err(LoginError::Store) => "failed",
         Err(LoginError::Wrong | LoginError::Link) => "wrong",
     };
+    if counted == "failed" {
+        tracing::error!("people cannot be looked up; nobody can log in");
+    }
     api.metrics.logins.with_label_values(&[counted]).inc();
     Ok(with_cookie(api, secret?.reveal()))
 }

@@ -45,7 +45,7 @@ impl Heard<'_> {
     fn value(&self, criterion: &Criterion) -> Option<f64> {
         let channels = || self.channels(criterion).map(|(_, measures)| measures);
         match criterion.measure {
-            Measure::Script => self.adherence,
+            Measure::Script => self.adherence.filter(|_| self.spoken()),
             Measure::Forbidden => self.spoken().then_some(self.forbidden.0 as f64),
             Measure::DeadAir => self.spoken().then(|| self.measures.dead_air.seconds()),
             // of one channel alone it is no share

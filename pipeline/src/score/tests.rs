@@ -140,7 +140,9 @@ fn every_criterion_points_to_where_it_comes_from() {
 
 #[test]
 fn where_nobody_spoke_there_is_nothing_to_judge() {
-    assert_eq!(fold(&[]).0.scores(MediaTime::from_micros(5_000_000), false).total, None);
+    for over in [false, true] {
+        assert_eq!(fold(&[]).0.scores(MediaTime::from_micros(500_000_000), over).total, None);
+    }
 }
 
 proptest! {
