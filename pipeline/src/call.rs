@@ -465,7 +465,9 @@ impl CallTask {
             None => slot.channel.watermark(),
         };
         let pending = self.pending.values().filter_map(|pending| pending.span.map(|(start, _)| start));
-        self.slots.iter().map(open).chain(pending).min().unwrap_or(MediaTime::ZERO)
+        // a channel whose audio has ended waits for nothing more
+        let heard = MediaTime::of_sample(self.heard(), self.rate);
+        self.slots.iter().map(open).chain(pending).fold(heard, MediaTime::min)
     }
 
     /// Samples heard of the channel that is furthest.

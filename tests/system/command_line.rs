@@ -89,7 +89,10 @@ async fn a_call_is_sent_listed_shown_followed_exported_and_erased() {
         (&["calls", "show", "by-hand"], "\"state\": \"ended\""),
         (&["calls", "follow", "by-hand"], "\"type\":\"ended\""),
         (&["calls", "export", "by-hand", "--format", "srt"], "00:00:00,"),
-        (&["calls", "score", "by-hand", "--scorecard", "docs/examples/scorecards/cards.toml"], "Greet and name the bank"),
+        (
+            &["calls", "score", "by-hand", "--scorecard", "docs/examples/scorecards/cards.toml"],
+            "Greet and name the bank",
+        ),
         (&["calls", "erase", "by-hand"], "its key is destroyed"),
     ] {
         let done = sotto(args).await.unwrap();

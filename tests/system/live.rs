@@ -136,6 +136,10 @@ async fn live_events_are_followed_without_a_hole() {
     heard.extend(hear_all(&mut socket).await);
     let body = response.text().await.unwrap();
     assert!(body.lines().any(|line| line == "event: scores"));
+    // how far the call has been heard is never more than there is of it
+    let positions = body.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+    let positions: Vec<f64> = positions.filter_map(|data| data["position"].as_f64()).collect();
+    assert!(!positions.is_empty() && positions.iter().all(|position| *position <= 18.0), "{positions:?}");
     let followed: Vec<Value> = body
         .lines()
         .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
