@@ -17,7 +17,7 @@ const AGENTS = {
   noor: { name: 'Noor Haddad', teams: 'South', queue: 'loans' },
   piet: { name: 'Piet Jansen', teams: 'North', queue: 'cards' },
   sam: { name: 'Sam Okoro', teams: 'North', queue: 'service' },
-  ines: { name: 'Ines Costa', teams: 'South', queue: 'cards' },
+  irma: { name: 'Irma Costa', teams: 'South', queue: 'cards' },
 };
 const CALLER = { customer_name: 'Daniel Foster', customer_number: '+1 212 555 0147', customer_since: '2014' };
 /** Between two calls. */
