@@ -257,7 +257,9 @@ impl CallRegistry {
     async fn begin(&self, request: OpenRequest) -> Result<OpenCall, Refusal> {
         let id = id(&request);
         // asked before the call is taken from whoever feeds it
-        self.check_known(&request).await?;
+        if request.resume {
+            self.check_known(&request).await?;
+        }
         let (stopped, mut seat) = self.reserve(&id, &request).await?;
         let opened = match self.open_storage(&request).await {
             Ok(opened) => opened,

@@ -10,7 +10,7 @@ use hyper_util::{
 };
 use prometheus::Registry;
 use sotto_access::{ApiKeys, Users, tls};
-use sotto_dashboards::{Api, DashboardMetrics, Hub, LOGINS, SEARCHES};
+use sotto_dashboards::{Api, DashboardMetrics, Hub, Places};
 use sotto_events::Clock;
 use sotto_ingest::{ConnectionPlace, IngestMetrics, TwilioAccount};
 use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics};
@@ -137,8 +137,7 @@ impl Server {
             hub: Arc::clone(&hub),
             metrics: DashboardMetrics::new(&registry)?,
             secure_cookies: config.secure_cookies(),
-            logins: Arc::new(Semaphore::new(LOGINS)),
-            searches: Semaphore::new(SEARCHES),
+            places: Places::default(),
         };
         // calls come in there too, so that a page can send one to where it came from
         let api = sotto_dashboards::router(Arc::new(api))

@@ -49,11 +49,8 @@ pub fn run(config: &Config, command: cli::Users) -> Result<(), Failure> {
         }
         cli::Users::Remove { login } => {
             let login = login.to_lowercase();
-            let user = users.list()?.into_iter().find(|user| user.login == login);
-            users.remove(&login)?;
-            if let Some(user) = user {
-                keys.revoke_tokens_of(&user.tenant, &login)?;
-            }
+            let tenant = users.remove(&login)?;
+            keys.revoke_tokens_of(&tenant, &login)?;
             out(&format!("{login} is removed"));
         }
     }

@@ -1,20 +1,15 @@
 //! API keys: scoped by tenant and purpose, shown once, stored hashed, revocable. Short-lived tokens for browsers are
 //! keys that expire, and the only ones that may come in a query parameter.
 
-use std::{
-    fmt,
-    path::Path,
-    str::FromStr,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{fmt, path::Path, str::FromStr};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 use sotto_events::{TenantId, Timestamp};
 
 use crate::{
     AccessError,
-    database::{open, parsed},
+    database::{Database, parsed},
     secret::{self, Secret},
 };
 
@@ -146,9 +141,7 @@ struct Token<'a> {
 
 /// The store of keys. Opened by the server and, at the same time, by the command line.
 pub struct ApiKeys {
-    /// Only reads, so that whoever writes holds up nobody who comes in.
-    reader: Mutex<Connection>,
-    writer: Mutex<Connection>,
+    database: Database,
 }
 
 impl ApiKeys {
@@ -157,7 +150,8 @@ impl ApiKeys {
     /// # Errors
     /// When it is not a sound database.
     pub fn open(file: &Path) -> Result<Self, AccessError> {
-        let connection = open(file, SCHEMA)?;
+        let database = Database::open(file, SCHEMA)?;
+        let connection = database.write();
         let bound: bool = connection.query_row(
             "SELECT EXISTS (SELECT 1 FROM pragma_table_info('api_keys') WHERE name = 'agent')",
             [],
@@ -169,16 +163,8 @@ impl ApiKeys {
                 "ALTER TABLE api_keys ADD COLUMN agent TEXT; ALTER TABLE api_keys ADD COLUMN parent TEXT",
             )?;
         }
-        Ok(Self { reader: Mutex::new(open(file, "")?), writer: Mutex::new(connection) })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        // each statement is whole by itself, so a panic elsewhere leaves nothing half done
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read(&self) -> MutexGuard<'_, Connection> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+        drop(connection);
+        Ok(Self { database })
     }
 
     /// Makes a key.
@@ -209,7 +195,7 @@ impl ApiKeys {
     ) -> Result<(KeyInfo, Secret), AccessError> {
         // tokens are many and short: those that are over, and the streams they opened too, make room
         let over = Timestamp(now.0 - 1000 * STREAM_SECONDS as i64);
-        self.lock().execute("DELETE FROM api_keys WHERE token = 1 AND expires_at <= ?1", [over.0])?;
+        self.database.write().execute("DELETE FROM api_keys WHERE token = 1 AND expires_at <= ?1", [over.0])?;
         self.insert(
             tenant,
             "browser token",
@@ -232,7 +218,7 @@ impl ApiKeys {
         }
         let (id, secret) = Secret::new(if token.is_some() { "st" } else { "sk" })?;
         let expires_at = token.as_ref().map(|token| token.expires_at);
-        self.lock().execute(
+        self.database.write().execute(
             "INSERT INTO api_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, ?8, ?9, ?10)",
             params![
                 id,
@@ -264,7 +250,7 @@ impl ApiKeys {
     /// # Errors
     /// When the store cannot be read.
     pub fn list(&self) -> Result<Vec<KeyInfo>, AccessError> {
-        let connection = self.read();
+        let connection = self.database.read();
         let mut statement = connection.prepare(
             "SELECT id, tenant, name, purposes, created_at, expires_at, revoked_at FROM api_keys WHERE token = 0
              ORDER BY created_at DESC",
@@ -289,7 +275,8 @@ impl ApiKeys {
     /// When there is no such key.
     pub fn revoke(&self, id: &str, now: Timestamp) -> Result<(), AccessError> {
         let changed = self
-            .lock()
+            .database
+            .write()
             .execute("UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1", params![id, now.0])?;
         if changed == 0 { Err(AccessError::NoSuchKey(id.to_owned())) } else { Ok(()) }
     }
@@ -325,12 +312,13 @@ impl ApiKeys {
     /// When the store cannot be changed.
     pub fn revoke_tokens_of(&self, tenant: &TenantId, agent: &str) -> Result<(), AccessError> {
         let sql = "DELETE FROM api_keys WHERE token = 1 AND tenant = ?1 AND agent = ?2";
-        self.lock().execute(sql, params![tenant.as_str(), agent])?;
+        self.database.write().execute(sql, params![tenant.as_str(), agent])?;
         Ok(())
     }
 
     fn lookup(&self, id: &str, now: Timestamp) -> Result<Option<(KeyHolder, Vec<u8>)>, rusqlite::Error> {
-        self.read()
+        self.database
+            .read()
             .prepare_cached(
                 "SELECT tenant, purposes, token, hash, agent FROM api_keys
                  WHERE id = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2) AND (parent IS NULL

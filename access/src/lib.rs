@@ -2,6 +2,7 @@
 
 mod api_key;
 mod database;
+mod lockout;
 mod policy;
 mod secret;
 pub mod tls;

@@ -1,36 +1,25 @@
 //! People: logins with a role and teams. Passwords are kept as argon2id; who guesses is locked out for a while.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    path::Path,
-    str::FromStr,
-    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
-};
+use std::{fmt, path::Path, str::FromStr, sync::LazyLock};
 
 use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use sotto_events::{TenantId, Timestamp};
 
 use crate::{
     AccessError,
-    database::{open, parsed},
+    database::{Database, parsed},
+    lockout::Lockout,
     secret::{self, Secret},
 };
 
-/// Wrong passwords after which a login is locked.
-const FAILURES: u32 = 5;
-/// For how long, in seconds.
-const LOCK_SECONDS: u64 = 15 * 60;
 /// Sessions end after this long without a sign of life, in seconds.
 pub const IDLE_SECONDS: u64 = 2 * 3600;
 /// And after this long in any case.
 pub const SESSION_SECONDS: u64 = 12 * 3600;
 /// How long a one-time link can be opened, in seconds.
 pub const LINK_SECONDS: u64 = 15 * 60;
-/// Logins whose wrong passwords are remembered.
-const ATTEMPTS: usize = 10_000;
 const SHORTEST_PASSWORD: usize = 12;
 const LONGEST: usize = 100;
 const MOST_TEAMS: usize = 50;
@@ -110,6 +99,12 @@ pub enum LoginError {
     Store,
 }
 
+impl From<rusqlite::Error> for LoginError {
+    fn from(_: rusqlite::Error) -> Self {
+        Self::Store
+    }
+}
+
 /// A session that holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -119,25 +114,8 @@ pub struct Session {
 
 /// The store of people and their sessions.
 pub struct Users {
-    /// Only reads, so that whoever writes holds up nobody who comes in.
-    reader: Mutex<Connection>,
-    writer: Mutex<Connection>,
-    /// Wrong passwords of late, by a hash of the login.
-    attempts: Mutex<HashMap<Vec<u8>, Attempts>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Attempts {
-    failures: u32,
-    last: Timestamp,
-}
-
-impl Attempts {
-    /// When the login may be tried again, while it may not.
-    fn locked_until(self, now: Timestamp) -> Option<Timestamp> {
-        let until = self.last.plus_seconds(LOCK_SECONDS);
-        (self.failures >= FAILURES && until > now).then_some(until)
-    }
+    database: Database,
+    lockout: Lockout,
 }
 
 /// Checked when there is no such login, so that trying takes as long as with one.
@@ -171,21 +149,7 @@ impl Users {
     /// # Errors
     /// When it is not a sound database.
     pub fn open(file: &Path) -> Result<Self, AccessError> {
-        let writer = Mutex::new(open(file, SCHEMA)?);
-        Ok(Self { reader: Mutex::new(open(file, "")?), writer, attempts: Mutex::default() })
-    }
-
-    fn write(&self) -> MutexGuard<'_, Connection> {
-        // each change is one transaction, so a panic elsewhere leaves nothing half done
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read(&self) -> MutexGuard<'_, Connection> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn attempts(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Attempts>> {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Self { database: Database::open(file, SCHEMA)?, lockout: Lockout::default() })
     }
 
     /// Adds a person, or changes name, role and teams of one.
@@ -202,7 +166,7 @@ impl Users {
         if user.teams.len() > MOST_TEAMS {
             return Err(AccessError::Line("list of teams"));
         }
-        let changed = self.write().execute(
+        let changed = self.database.write().execute(
             "INSERT INTO users (login, tenant, name, role, teams, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (login) DO UPDATE SET name = ?3, role = ?4, teams = ?5 WHERE tenant = ?2",
             params![user.login, user.tenant.as_str(), user.name, user.role.to_string(), user.teams.join("\n"), now.0],
@@ -219,24 +183,25 @@ impl Users {
             return Err(AccessError::Password);
         }
         let hash = hashed(password)?;
-        let mut connection = self.write();
+        let mut connection = self.database.write();
         let change = connection.transaction()?;
         let changed = change.execute("UPDATE users SET password = ?2 WHERE login = ?1", params![login, hash])?;
         change.execute("DELETE FROM sessions WHERE login = ?1", [login])?;
         change.execute("DELETE FROM links WHERE login = ?1", [login])?;
         change.commit()?;
         drop(connection);
-        self.attempts().remove(&secret::hash(login));
+        self.lockout.forget(login);
         if changed == 0 { Err(AccessError::NoSuchUser(login.to_owned())) } else { Ok(()) }
     }
 
-    /// Removes a person with all sessions and links.
+    /// Removes a person with all sessions and links; says whose they were.
     ///
     /// # Errors
     /// When there is no such login.
-    pub fn remove(&self, login: &str) -> Result<(), AccessError> {
-        let changed = self.write().execute("DELETE FROM users WHERE login = ?1", [login])?;
-        if changed == 0 { Err(AccessError::NoSuchUser(login.to_owned())) } else { Ok(()) }
+    pub fn remove(&self, login: &str) -> Result<TenantId, AccessError> {
+        let sql = "DELETE FROM users WHERE login = ?1 RETURNING tenant";
+        let tenant = self.database.write().query_row(sql, [login], |row| parsed(row, 0)).optional()?;
+        tenant.ok_or_else(|| AccessError::NoSuchUser(login.to_owned()))
     }
 
     /// Everybody, by login.
@@ -244,7 +209,7 @@ impl Users {
     /// # Errors
     /// When the store cannot be read.
     pub fn list(&self) -> Result<Vec<User>, AccessError> {
-        let connection = self.read();
+        let connection = self.database.read();
         let mut statement = connection.prepare("SELECT login, tenant, name, role, teams FROM users ORDER BY login")?;
         let rows = statement.query_map([], user)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -255,7 +220,7 @@ impl Users {
     /// # Errors
     /// When the store cannot be read.
     pub fn find(&self, tenant: &TenantId, login: &str) -> Result<Option<User>, AccessError> {
-        let connection = self.read();
+        let connection = self.database.read();
         let sql = "SELECT login, tenant, name, role, teams FROM users WHERE login = ?1 AND tenant = ?2";
         Ok(connection.prepare_cached(sql)?.query_row([login, tenant.as_str()], user).optional()?)
     }
@@ -266,71 +231,48 @@ impl Users {
     /// [`LoginError`], saying as little as possible.
     pub fn log_in(&self, login: &str, password: &str, now: Timestamp) -> Result<Secret, LoginError> {
         let login = login.trim().to_lowercase();
-        let locked = self.attempts().get(&secret::hash(&login)).and_then(|attempts| attempts.locked_until(now));
-        if let Some(until) = locked {
-            return Err(LoginError::Locked(((until.0 - now.0) as u64).div_ceil(1000)));
+        if let Some(seconds) = self.lockout.locked(&login, now) {
+            return Err(LoginError::Locked(seconds));
         }
-        let kept = self.password_of(&login).map_err(|_| LoginError::Store)?;
+        let kept = self.password_of(&login)?;
         let fallback = NOBODY.as_deref().unwrap_or_default();
         let hash = PasswordHash::new(kept.as_deref().unwrap_or(fallback)).map_err(|_| LoginError::Store)?;
         let right = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
         match kept.filter(|_| right) {
             Some(kept) => {
-                self.attempts().remove(&secret::hash(&login));
+                self.lockout.forget(&login);
                 self.begin(&login, Some(&kept), now)
             }
             None => {
-                self.count_failure(&login, now);
+                self.lockout.failed(&login, now);
                 Err(LoginError::Wrong)
             }
         }
     }
 
     fn password_of(&self, login: &str) -> Result<Option<String>, rusqlite::Error> {
-        let connection = self.read();
+        let connection = self.database.read();
         let mut statement = connection.prepare_cached("SELECT password FROM users WHERE login = ?1")?;
         Ok(statement.query_row([login], |row| row.get(0)).optional()?.flatten())
-    }
-
-    /// Logins that nobody has count like others, or locking would tell which there are.
-    fn count_failure(&self, login: &str, now: Timestamp) {
-        let mut attempts = self.attempts();
-        if attempts.len() >= ATTEMPTS {
-            attempts.retain(|_, attempts| attempts.last.plus_seconds(LOCK_SECONDS) > now);
-        }
-        if attempts.len() >= ATTEMPTS {
-            // those that are locked stay so
-            attempts.retain(|_, attempts| attempts.locked_until(now).is_some());
-        }
-        let counted = attempts.entry(secret::hash(login)).or_insert(Attempts { failures: 0, last: now });
-        let over = counted.last.plus_seconds(LOCK_SECONDS) <= now;
-        *counted = Attempts { failures: if over { 1 } else { counted.failures + 1 }, last: now };
     }
 
     /// A session of whoever has this login and, when that was checked, still this password.
     fn begin(&self, login: &str, password: Option<&str>, now: Timestamp) -> Result<Secret, LoginError> {
         let (id, secret) = Secret::new("ss").map_err(|_| LoginError::Store)?;
-        let insert = || -> rusqlite::Result<usize> {
-            let mut connection = self.write();
-            let change = connection.transaction()?;
-            change.execute(
-                "DELETE FROM sessions WHERE expires_at <= ?1 OR id IN
+        let mut connection = self.database.write();
+        let change = connection.transaction()?;
+        change.execute(
+            "DELETE FROM sessions WHERE expires_at <= ?1 OR id IN
                  (SELECT id FROM sessions WHERE login = ?2 ORDER BY seen_at DESC LIMIT -1 OFFSET ?3)",
-                params![now.0, login, SESSIONS - 1],
-            )?;
-            let begun = change.execute(
-                "INSERT INTO sessions SELECT ?1, ?2, login, ?4, ?5 FROM users
+            params![now.0, login, SESSIONS - 1],
+        )?;
+        let begun = change.execute(
+            "INSERT INTO sessions SELECT ?1, ?2, login, ?4, ?5 FROM users
                  WHERE login = ?3 AND (?6 IS NULL OR password = ?6)",
-                params![id, secret.hash(), login, now.0, now.plus_seconds(SESSION_SECONDS).0, password],
-            )?;
-            change.commit()?;
-            Ok(begun)
-        };
-        match insert() {
-            Ok(1) => Ok(secret),
-            Ok(_) => Err(LoginError::Wrong),
-            Err(_) => Err(LoginError::Store),
-        }
+            params![id, secret.hash(), login, now.0, now.plus_seconds(SESSION_SECONDS).0, password],
+        )?;
+        change.commit()?;
+        if begun == 1 { Ok(secret) } else { Err(LoginError::Wrong) }
     }
 
     /// A link secret that begins one session without a password.
@@ -339,7 +281,7 @@ impl Users {
     /// When there is no such login.
     pub fn one_time_link(&self, login: &str, now: Timestamp) -> Result<Secret, AccessError> {
         let (id, secret) = Secret::new("sl")?;
-        let connection = self.write();
+        let connection = self.database.write();
         connection.execute("DELETE FROM links WHERE expires_at <= ?1", [now.0])?;
         let kept = connection.execute(
             "INSERT INTO links SELECT ?1, ?2, login, ?4 FROM users WHERE login = ?3",
@@ -356,12 +298,12 @@ impl Users {
         let id = secret::id(secret).ok_or(LoginError::Link)?;
         // whoever tries uses it up: a link is guessed once at most
         let row: Option<(String, Vec<u8>, i64)> = self
+            .database
             .write()
             .query_row("DELETE FROM links WHERE id = ?1 RETURNING login, hash, expires_at", [id], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
-            .optional()
-            .map_err(|_| LoginError::Store)?;
+            .optional()?;
         match row {
             Some((login, hash, expires_at)) if secret::matches(secret, &hash) && expires_at > now.0 => {
                 self.begin(&login, None, now)
@@ -378,6 +320,7 @@ impl Users {
         let Some(id) = secret::id(secret) else { return Ok(None) };
         let idle = Timestamp(now.0 - 1000 * IDLE_SECONDS as i64);
         let row = self
+            .database
             .read()
             .prepare_cached(
                 "SELECT users.login, tenant, name, role, teams, hash, expires_at, seen_at FROM sessions
@@ -393,7 +336,7 @@ impl Users {
         }
         // once a minute is enough to tell idle from not; one that cannot be kept is tried again with the next request
         if now.0 - seen_at > 60_000
-            && let Ok(connection) = self.writer.try_lock()
+            && let Some(connection) = self.database.try_write()
         {
             drop(connection.execute("UPDATE sessions SET seen_at = ?2 WHERE id = ?1", params![id, now.0]));
         }
@@ -405,7 +348,7 @@ impl Users {
     /// # Errors
     /// When the store cannot be changed.
     pub fn log_out(&self, secret: &str) -> Result<(), AccessError> {
-        self.write().execute("DELETE FROM sessions WHERE hash = ?1", [secret::hash(secret)])?;
+        self.database.write().execute("DELETE FROM sessions WHERE hash = ?1", [secret::hash(secret)])?;
         Ok(())
     }
 }
@@ -413,6 +356,7 @@ impl Users {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lockout::{FAILURES, LOCK_SECONDS};
 
     const PASSWORD: &str = "correct horse battery";
 

@@ -55,10 +55,21 @@ pub struct Api {
     pub metrics: DashboardMetrics,
     /// Browsers reach this server over TLS.
     pub secure_cookies: bool,
-    /// Passwords hashed at once.
+    pub places: Places,
+}
+
+/// How much of what is dear is done at once.
+pub struct Places {
+    /// Passwords hashed.
     pub logins: Arc<Semaphore>,
-    /// Searches, trends and exports done at once.
+    /// Searches, trends and exports.
     pub searches: Semaphore,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { logins: Arc::new(Semaphore::new(2)), searches: Semaphore::new(2) }
+    }
 }
 
 pub type Shared = State<Arc<Api>>;

@@ -7,7 +7,6 @@ use axum::{
     http::{StatusCode, request::Parts},
     response::{Response, sse::Event},
 };
-use futures_util::stream;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sotto_access::{Action, Principal};
@@ -19,7 +18,7 @@ use crate::{
     caller::Caller,
     hub::{Change, Numbers, Sight},
     problem::{Answer, Problem},
-    sse::{data, tell},
+    sse::{Source, data, tell},
     view::rfc3339,
 };
 
@@ -51,14 +50,10 @@ pub async fn live(State(api): Shared, parts: Parts) -> Answer<Response> {
     let sight = Sight::of(&caller.principal);
     // watching begins before reading, so that nothing falls between
     let watch = Watch { changes: api.hub.changes(), api: Arc::clone(&api), sight, whole: true };
-    let events = stream::unfold(watch, |mut watch| async move {
-        let event = watch.next().await?;
-        Some((event, watch))
-    });
-    Ok(tell(api, caller, "board", events))
+    Ok(tell(api, caller, "board", watch))
 }
 
-impl Watch {
+impl Source for Watch {
     async fn next(&mut self) -> Option<Event> {
         if std::mem::take(&mut self.whole) {
             return Some(self.board());
@@ -78,7 +73,9 @@ impl Watch {
             }
         }
     }
+}
 
+impl Watch {
     fn board(&self) -> Event {
         let rows = self.api.hub.rows(&self.sight);
         let board = Board {

@@ -139,7 +139,7 @@ pub async fn live(
     // followed first, so that no score falls between
     let follow = Follow::open(api.reader.clone(), tenant.clone(), summary.call.clone(), after).await?;
     let follow = follow.with_scores(api.hub.scores(&tenant, &summary.call));
-    Ok(tell(Arc::clone(&api), caller, "call", follow.stream()))
+    Ok(tell(Arc::clone(&api), caller, "call", follow))
 }
 
 #[derive(Debug, Deserialize)]
@@ -159,7 +159,7 @@ pub async fn export(
     let format: Export =
         format.as_deref().unwrap_or("json").parse().map_err(|why: String| Problem::bad("format", why))?;
     let (summary, labels) = found(&api, &caller, &call, Action::ReadCalls).await?;
-    let _place = api.searches.acquire().await;
+    let _place = api.places.searches.acquire().await;
     let events = every_event(&api, &caller.principal, &summary.call).await?;
     let roles = summary.format.channels.clone();
     let body = match format {

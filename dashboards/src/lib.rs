@@ -7,7 +7,9 @@ mod calls;
 mod export;
 mod hub;
 mod live;
+mod mean;
 mod metrics;
+mod newest;
 mod outcome;
 mod overlay;
 mod people;
@@ -19,14 +21,9 @@ mod trends;
 mod view;
 mod web;
 
-pub use api::{Api, guard, router};
+pub use api::{Api, Places, guard, router};
 pub use export::{Export, Line, render};
 pub use hub::{Hub, OnAir};
 pub use metrics::DashboardMetrics;
 pub use probes::probes;
 pub use web::pages;
-
-/// Passwords hashed at once.
-pub const LOGINS: usize = 2;
-/// Searches, trends and exports done at once.
-pub const SEARCHES: usize = 2;

@@ -3,10 +3,11 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use axum::response::sse::Event;
-use futures_util::stream::{self, Stream};
 use sotto_events::{CallEvent, CallId, EventBody, LiveScores, TenantId};
 use sotto_storage::{LiveUpdate, Reader, bus::Live, envelope::Key, vault::CallState};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::sse::{Source, data};
 
 const PAGE: usize = 500;
 
@@ -56,24 +57,28 @@ impl Follow {
         Self { scores, ..self }
     }
 
-    /// As a stream of server-sent events.
-    pub fn stream(self) -> impl Stream<Item = Event> {
-        stream::unfold(self, |mut follow| async move {
-            let event = follow.next().await?;
-            Some((event, follow))
-        })
-    }
-
     /// The call has ended and everything was told.
     pub fn is_over(&self) -> bool {
         self.over || (self.ended && !self.reread)
     }
 
+    fn unseal(&self, live: &Live) -> Option<LiveUpdate> {
+        Reader::open(&self.key, live).inspect_err(|error| tracing::error!(%error, "a live update does not open")).ok()
+    }
+
+    fn tell(&mut self, event: &CallEvent) -> Event {
+        self.seq = event.seq;
+        self.over = matches!(event.body, EventBody::Ended { .. });
+        data(event.body.kind(), event).id(event.seq.to_string())
+    }
+}
+
+impl Source for Follow {
     /// The next event; none when the call is over or cannot be read.
-    pub async fn next(&mut self) -> Option<Event> {
+    async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
-                return self.tell(&event);
+                return Some(self.tell(&event));
             }
             if self.is_over() {
                 return None;
@@ -87,18 +92,18 @@ impl Follow {
                 continue;
             }
             if let Some(scores) = self.scores.take() {
-                return Event::default().event("scores").json_data(scores).ok();
+                return Some(data("scores", &scores));
             }
             match self.live.recv().await {
                 Ok(live) if live.call == self.call && live.tenant == self.tenant => match self.unseal(&live) {
                     Some(LiveUpdate::Partial(partial)) => {
-                        return Event::default().event("partial").json_data(partial).ok();
+                        return Some(data("partial", &partial));
                     }
                     Some(LiveUpdate::Scores(scores)) => {
-                        return Event::default().event("scores").json_data(scores).ok();
+                        return Some(data("scores", &scores));
                     }
                     Some(LiveUpdate::Event(event)) if Some(event.seq) == self.seq.checked_add(1) => {
-                        return self.tell(&event);
+                        return Some(self.tell(&event));
                     }
                     // seen already, or something was missed that the rows have
                     Some(LiveUpdate::Event(event)) => self.reread = event.seq > self.seq,
@@ -112,16 +117,6 @@ impl Follow {
                 Err(RecvError::Closed) => return None,
             }
         }
-    }
-
-    fn unseal(&self, live: &Live) -> Option<LiveUpdate> {
-        Reader::open(&self.key, live).inspect_err(|error| tracing::error!(%error, "a live update does not open")).ok()
-    }
-
-    fn tell(&mut self, event: &CallEvent) -> Option<Event> {
-        self.seq = event.seq;
-        self.over = matches!(event.body, EventBody::Ended { .. });
-        Event::default().event(event.body.kind()).id(event.seq.to_string()).json_data(event).ok()
     }
 }
 

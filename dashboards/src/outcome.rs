@@ -1,7 +1,5 @@
 //! How a call came out: what its last events say, without a word of it.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use sotto_access::Principal;
 use sotto_events::{CallEvent, ChannelRole, EventBody, Measures, Scores};
@@ -9,6 +7,7 @@ use sotto_storage::{CallSummary, StorageError, vault::CallState};
 
 use crate::{
     api::Api,
+    mean::Mean,
     problem::{Answer, Problem},
 };
 
@@ -80,7 +79,11 @@ impl Outcome {
 #[derive(Debug, Clone, Default)]
 pub struct Means {
     calls: u64,
-    sums: BTreeMap<&'static str, (f64, u64)>,
+    score: Mean,
+    adherence: Mean,
+    sentiment: Mean,
+    talk_share: Mean,
+    words_per_minute: Mean,
 }
 
 /// A group of calls in numbers; each mean is over the calls that have it.
@@ -97,31 +100,21 @@ pub struct TrendPoint {
 impl Means {
     pub fn add(&mut self, outcome: &Outcome) {
         self.calls += 1;
-        for (name, value) in [
-            ("score", outcome.score),
-            ("adherence", outcome.adherence),
-            ("sentiment", outcome.sentiment),
-            ("talk_share", outcome.agent_talk_share),
-            ("words_per_minute", outcome.agent_words_per_minute),
-        ] {
-            let Some(value) = value else { continue };
-            let sum = self.sums.entry(name).or_default();
-            *sum = (sum.0 + value, sum.1 + 1);
-        }
+        self.score.add(outcome.score);
+        self.adherence.add(outcome.adherence);
+        self.sentiment.add(outcome.sentiment);
+        self.talk_share.add(outcome.agent_talk_share);
+        self.words_per_minute.add(outcome.agent_words_per_minute);
     }
 
     pub fn point(&self) -> TrendPoint {
-        let mean = |name: &str| {
-            let (sum, count) = self.sums.get(name)?;
-            Some((sum / *count as f64 * 1000.0).round() / 1000.0)
-        };
         TrendPoint {
             calls: self.calls,
-            score: mean("score"),
-            adherence: mean("adherence"),
-            sentiment: mean("sentiment"),
-            talk_share: mean("talk_share"),
-            words_per_minute: mean("words_per_minute"),
+            score: self.score.value(3),
+            adherence: self.adherence.value(3),
+            sentiment: self.sentiment.value(3),
+            talk_share: self.talk_share.value(3),
+            words_per_minute: self.words_per_minute.value(3),
         }
     }
 }

@@ -14,7 +14,6 @@ use axum::{
     },
     response::{IntoResponse, Response, sse::Event},
 };
-use futures_util::stream;
 use serde::Serialize;
 use sotto_access::{Action, Principal, Purpose, Scope};
 use sotto_events::{CallId, ChannelRole, Scorecard, TenantId};
@@ -26,7 +25,7 @@ use crate::{
     hub::{Current, Notice},
     live::Follow,
     problem::{Answer, Problem},
-    sse::{data, tell},
+    sse::{Source, data, tell},
     view::{LABELS, rfc3339},
 };
 
@@ -97,14 +96,10 @@ fn begin(api: Arc<Api>, parts: &Parts) -> Answer<Response> {
         look: true,
         told_idle: false,
     };
-    let events = stream::unfold(watch, |mut watch| async move {
-        let event = watch.next().await?;
-        Some((event, watch))
-    });
-    Ok(tell(api, caller, "overlay", events))
+    Ok(tell(api, caller, "overlay", watch))
 }
 
-impl Watch {
+impl Source for Watch {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if std::mem::take(&mut self.look) {
@@ -142,7 +137,9 @@ impl Watch {
             }
         }
     }
+}
 
+impl Watch {
     async fn noticed(&mut self) -> Option<bool> {
         noticed(&mut self.notices, &self.tenant, &self.agent).await
     }

@@ -45,7 +45,7 @@ pub async fn log_in(
     let wanted = body(wanted, "{\"login\": \"ana\", \"password\": \"…\"}")?;
     refuse_foreign(&headers)?;
     // hashing is dear on purpose: few at a time, so that guessing slows no call
-    let place = timeout(PATIENCE, Arc::clone(&api.logins).acquire_owned()).await;
+    let place = timeout(PATIENCE, Arc::clone(&api.places.logins).acquire_owned()).await;
     let Ok(Ok(place)) = place else {
         api.metrics.logins.with_label_values(&["busy"]).inc();
         let busy = Problem::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many logins at once; try again");

@@ -8,6 +8,7 @@ use sotto_storage::{CallSummary, vault::CallState};
 use crate::{
     api::{Api, call_id},
     calls::{every_event, view},
+    newest::Newest,
     outcome::{Outcome, outcome},
     problem::{Answer, Problem},
     view::{CallView, Labels},
@@ -18,7 +19,7 @@ const LARGEST_PAGE: usize = 1000;
 /// Calls looked at for one answer, and how many when those that fit are opened to look for words.
 const LOOKED_AT: usize = 2_000;
 const OPENED: usize = 200;
-/// Calls read at once.
+/// Calls read at once, at the most.
 const BATCH: usize = 100;
 const HITS: usize = 5;
 const LONGEST_WORDS: usize = 100;
@@ -101,7 +102,7 @@ impl<'a> Wanted<'a> {
     fn labelled(&self, labels: &Labels) -> bool {
         let same = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
         let team = self.filter.team.as_ref().is_none_or(|team| labels.owners.teams.contains(team));
-        team && same(&self.agent, &labels.agent) && same(&self.filter.queue, &labels.queue)
+        team && same(&self.agent, &labels.owners.agent) && same(&self.filter.queue, &labels.queue)
     }
 }
 
@@ -127,7 +128,7 @@ fn cursor(text: &str) -> Answer<(Timestamp, CallId)> {
 /// Calls that `principal` may see, newest first.
 pub async fn search(api: &Api, principal: &Principal, filter: &Filter) -> Answer<History> {
     // they read much: few at a time, so that they slow nobody who follows a call
-    let _place = api.searches.acquire().await;
+    let _place = api.places.searches.acquire().await;
     let wanted = Wanted::read(filter)?;
     let limit = filter.limit.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
     let most = if wanted.words.is_some() { OPENED } else { LOOKED_AT };
@@ -136,35 +137,29 @@ pub async fn search(api: &Api, principal: &Principal, filter: &Filter) -> Answer
         // no id comes before this one
         before = Some((Timestamp(to.0 + 1), call_id("-")?));
     }
+    let mut newest = Newest::new(&api.reader, principal.tenant(), before, limit.min(BATCH));
     let (mut calls, mut looked_at, mut searched) = (Vec::new(), 0, 0);
-    loop {
-        let batch = api.reader.calls(principal.tenant(), before.clone(), BATCH).await?;
-        let last_batch = batch.len() < BATCH;
-        for call in batch {
-            if wanted.from.is_some_and(|from| call.created_at < from) {
-                return Ok(History { calls, next: None, searched });
-            }
-            looked_at += 1;
-            before = Some((call.created_at, call.call.clone()));
-            let labels = Labels::new(&api.users, principal.tenant(), &call.metadata);
-            let visible = principal.may(Action::SeeCalls, &labels.owners);
-            if visible {
-                searched += 1;
-                calls.extend(matched(api, principal, &wanted, call, &labels).await?);
-            }
-            if calls.len() == limit || looked_at == most {
-                // a call that one may not see is not named: those of its millisecond are looked at again
-                let next = before.map(|(at, call)| match visible {
-                    true => format!("{}~{call}", at.0),
-                    false => format!("{}~-", at.0 + 1),
-                });
-                return Ok(History { calls, next, searched });
-            }
+    while let Some(call) = newest.next().await? {
+        if wanted.from.is_some_and(|from| call.created_at < from) {
+            break;
         }
-        if last_batch {
-            return Ok(History { calls, next: None, searched });
+        looked_at += 1;
+        let labels = Labels::new(&api.users, principal.tenant(), &call.metadata);
+        let visible = principal.may(Action::SeeCalls, &labels.owners);
+        // a call that one may not see is not named: those of its millisecond are looked at again
+        let next = match visible {
+            true => format!("{}~{}", call.created_at.0, call.call),
+            false => format!("{}~-", call.created_at.0 + 1),
+        };
+        if visible {
+            searched += 1;
+            calls.extend(matched(api, principal, &wanted, call, &labels).await?);
+        }
+        if calls.len() == limit || looked_at == most {
+            return Ok(History { calls, next: Some(next), searched });
         }
     }
+    Ok(History { calls, next: None, searched })
 }
 
 async fn matched(

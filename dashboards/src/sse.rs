@@ -9,7 +9,7 @@ use axum::{
         sse::{Event, Sse},
     },
 };
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::stream::{self, StreamExt};
 use prometheus::IntGauge;
 use serde_json::json;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -20,6 +20,12 @@ use crate::{api::Api, caller::Caller, view::rfc3339};
 const PULSE: Duration = Duration::from_secs(5);
 /// Every how many pulses the caller is asked for again.
 const ASK_AGAIN: u32 = 6;
+
+/// Where the events of a stream come from.
+pub trait Source: Send + 'static {
+    /// The next event; none when there are no more.
+    fn next(&mut self) -> impl Future<Output = Option<Event>> + Send;
+}
 
 /// Counts an open stream.
 struct Watching(IntGauge);
@@ -46,13 +52,13 @@ struct Told<S> {
     _watching: Watching,
 }
 
-/// Tells `events` and pulses (`tick`) until they end, or until `caller` would no longer be let in.
-pub fn tell(
-    api: Arc<Api>,
-    caller: Caller,
-    kind: &'static str,
-    events: impl Stream<Item = Event> + Send + 'static,
-) -> Response {
+/// Tells events and pulses (`tick`) until `source` ends, or until `caller` would no longer be let in.
+pub fn tell(api: Arc<Api>, caller: Caller, kind: &'static str, source: impl Source) -> Response {
+    // a stream keeps what is under way when a pulse comes between
+    let events = stream::unfold(source, |mut source| async move {
+        let event = source.next().await?;
+        Some((event, source))
+    });
     let watching = Watching::new(api.metrics.watchers.with_label_values(&[kind]));
     let mut pulse = interval(PULSE);
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);

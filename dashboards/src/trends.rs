@@ -15,6 +15,7 @@ use sotto_events::Timestamp;
 use crate::{
     api::Shared,
     caller::Caller,
+    newest::Newest,
     outcome::{Means, TrendPoint, outcome},
     problem::{Answer, Problem, query},
     view::Labels,
@@ -76,7 +77,7 @@ pub async fn trends(
     let caller = Caller::with(&api, &parts, Action::SeeNumbers)?;
     let TrendsQuery { by, days } = query(wanted)?;
     let principal = &caller.principal;
-    let _place = api.searches.acquire().await;
+    let _place = api.places.searches.acquire().await;
     // numbers of a named agent are for those who may see whose calls they are
     let action = match by {
         By::Agent => Action::SeeCalls,
@@ -86,50 +87,37 @@ pub async fn trends(
     let today = day(api.clock.now()).ok_or_else(|| Problem::internal("the clock is wrong"))?;
     let days: Vec<Date> = (0..count).rev().filter_map(|back| today.checked_sub(back.days()).ok()).collect();
     let mut groups: BTreeMap<String, Gathered> = BTreeMap::new();
-    let (mut before, mut read, mut counted) = (None, 0, 0);
-    let truncated = 'calls: loop {
-        let batch = api.reader.calls(principal.tenant(), before.clone(), BATCH).await?;
-        let last_batch = batch.len() < BATCH;
-        for call in batch {
-            let index = day(call.created_at).and_then(|day| days.iter().position(|other| *other == day));
-            let Some(index) = index else {
-                // begun after today was looked up
-                if day(call.created_at) > Some(today) {
-                    before = Some((call.created_at, call.call.clone()));
-                    continue;
-                }
-                // newest first: what is older than the first day is all that follows
-                break 'calls false;
-            };
-            if read == MOST {
-                break 'calls true;
-            }
-            read += 1;
-            before = Some((call.created_at, call.call.clone()));
-            let labels = Labels::new(&api.users, principal.tenant(), &call.metadata);
-            let id = match by {
-                By::Agent => labels.agent.clone(),
-                By::Team => labels.team.clone(),
-            };
-            let Some(id) = id.filter(|_| principal.may(action, &labels.owners)) else { continue };
-            let Some(outcome) = outcome(&api, principal, &call).await? else { continue };
-            let name = match by {
-                By::Agent => labels.user.as_ref().map_or_else(|| id.clone(), |user| user.name.clone()),
-                By::Team => id.clone(),
-            };
-            let group = groups.entry(id).or_insert_with(|| Gathered {
-                name,
-                total: Means::default(),
-                daily: vec![Means::default(); days.len()],
-            });
-            group.total.add(&outcome);
-            group.daily[index].add(&outcome);
-            counted += 1;
+    let mut newest = Newest::new(&api.reader, principal.tenant(), None, BATCH);
+    let (mut read, mut counted, mut truncated) = (0, 0, false);
+    while let Some(call) = newest.next().await? {
+        let begun = day(call.created_at);
+        // begun after today was looked up
+        if begun > Some(today) {
+            continue;
         }
-        if last_batch {
-            break false;
+        // newest first: what is older than the first day is all that follows
+        let Some(index) = days.iter().position(|day| begun == Some(*day)) else { break };
+        if read == MOST {
+            truncated = true;
+            break;
         }
-    };
+        read += 1;
+        let labels = Labels::new(&api.users, principal.tenant(), &call.metadata);
+        let id = match by {
+            By::Agent => labels.owners.agent.clone(),
+            By::Team => labels.team.clone(),
+        };
+        let Some(id) = id.filter(|_| principal.may(action, &labels.owners)) else { continue };
+        let Some(outcome) = outcome(&api, principal, &call).await? else { continue };
+        let name = match by {
+            By::Agent => labels.user.as_ref().map_or_else(|| id.clone(), |user| user.name.clone()),
+            By::Team => id.clone(),
+        };
+        let group = groups.entry(id).or_insert_with(|| Gathered::new(name, days.len()));
+        group.total.add(&outcome);
+        group.daily[index].add(&outcome);
+        counted += 1;
+    }
     let mut groups: Vec<Group> = groups.into_iter().map(|(id, gathered)| gathered.group(id)).collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.total.calls));
     let cut = groups.len() > GROUPS;
@@ -139,6 +127,10 @@ pub async fn trends(
 }
 
 impl Gathered {
+    fn new(name: String, days: usize) -> Self {
+        Self { name, total: Means::default(), daily: vec![Means::default(); days] }
+    }
+
     fn group(self, id: String) -> Group {
         Group { id, name: self.name, total: self.total.point(), daily: self.daily.iter().map(Means::point).collect() }
     }

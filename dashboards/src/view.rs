@@ -69,8 +69,6 @@ pub fn rfc3339(at: Timestamp) -> String {
 /// What a call's metadata say of whose it is.
 #[derive(Debug, Clone, Default)]
 pub struct Labels {
-    /// The login.
-    pub agent: Option<String>,
     pub user: Option<User>,
     pub team: Option<String>,
     pub queue: Option<String>,
@@ -91,8 +89,7 @@ impl Labels {
         Self {
             team: teams.first().cloned(),
             queue: label("queue").map(str::to_owned),
-            owners: Owners { agent: agent.clone(), teams },
-            agent,
+            owners: Owners { agent, teams },
             user,
         }
     }

@@ -49,6 +49,14 @@ pub(crate) fn open_event(key: &Key, tenant: &TenantId, call: &CallId, row: &Even
     Ok(serde_json::from_slice(&open(key, place, &row.sealed)?)?)
 }
 
+/// The metadata of a row; empty once expired or erased.
+pub(crate) async fn open_metadata(keys: &KeyRing, row: &CallRow) -> Result<BTreeMap<String, String>> {
+    let (Some(wrapped), Some((sealed, _))) = (&row.wrapped_key, &row.metadata) else { return Ok(BTreeMap::new()) };
+    let key = keys.call_key(&row.tenant, &row.call, wrapped).await?;
+    let place = Place { tenant: row.tenant.as_str(), call: row.call.as_str(), kind: "metadata", seq: 0 };
+    Ok(serde_json::from_slice(&open(&key, place, sealed)?)?)
+}
+
 /// Reads what is kept of one tenant's calls.
 #[derive(Clone)]
 pub struct Reader {
@@ -163,8 +171,22 @@ impl Reader {
     /// As [`Self::events`].
     pub async fn key(&self, tenant: &TenantId, call: &CallId) -> Result<Key> {
         let row = self.row(tenant, call).await?;
-        let wrapped = row.wrapped_key.ok_or(StorageError::Erased)?;
-        self.keys.call_key(tenant, call, &wrapped).await
+        self.key_of(&row).await
+    }
+
+    /// One call with the key that opens its live updates.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub async fn call_and_key(&self, tenant: &TenantId, call: &CallId) -> Result<(CallSummary, Key)> {
+        let row = self.row(tenant, call).await?;
+        let key = self.key_of(&row).await?;
+        Ok((self.summary(row).await?, key))
+    }
+
+    async fn key_of(&self, row: &CallRow) -> Result<Key> {
+        let wrapped = row.wrapped_key.as_ref().ok_or(StorageError::Erased)?;
+        self.keys.call_key(&row.tenant, &row.call, wrapped).await
     }
 
     /// Opens a live update.
@@ -187,14 +209,7 @@ impl Reader {
     }
 
     async fn summary(&self, row: CallRow) -> Result<CallSummary> {
-        let metadata = match (&row.wrapped_key, &row.metadata) {
-            (Some(wrapped), Some((sealed, _))) => {
-                let key = self.keys.call_key(&row.tenant, &row.call, wrapped).await?;
-                let place = Place { tenant: row.tenant.as_str(), call: row.call.as_str(), kind: "metadata", seq: 0 };
-                serde_json::from_slice(&open(&key, place, sealed)?)?
-            }
-            _ => BTreeMap::new(),
-        };
+        let metadata = open_metadata(&self.keys, &row).await?;
         Ok(CallSummary {
             call: row.call,
             state: row.state,

@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 use crate::{
     Result, RetentionPolicies, StorageError, StorageMetrics,
     bus::{Bus, Live, Record, SealedEvent},
-    envelope::{Key, Place, open, seal},
+    envelope::{Key, Place, seal},
     keys::KeyRing,
-    reader::open_event,
+    reader::{open_event, open_metadata},
     vault::{CallRow, CallState, Vault},
 };
 
@@ -105,16 +105,13 @@ impl Recorder {
             None => (key, 0, Vec::new(), new.format, Vec::new(), new.metadata.clone()),
             Some(found) => {
                 let wrapped = match found.state {
-                    CallState::Open => found.wrapped_key.ok_or(StorageError::Erased)?,
+                    CallState::Open => found.wrapped_key.as_ref().ok_or(StorageError::Erased)?,
                     CallState::Ended => return Err(StorageError::Ended),
                     CallState::Erased => return Err(StorageError::Erased),
                 };
-                let key = self.keys.call_key(&new.tenant, &new.call, &wrapped).await?;
+                let key = self.keys.call_key(&new.tenant, &new.call, wrapped).await?;
                 let history = self.history((&new.tenant, &new.call), found.seq, &key).await?;
-                let metadata = match &found.metadata {
-                    Some((sealed, _)) => serde_json::from_slice(&open(&key, place, sealed)?)?,
-                    None => BTreeMap::new(),
-                };
+                let metadata = open_metadata(&self.keys, &found).await?;
                 (key, found.seq, found.safe, found.format, history, metadata)
             }
         };
@@ -136,14 +133,7 @@ impl Recorder {
     /// When the vault cannot be read.
     pub async fn known(&self, tenant: &TenantId, call: &CallId) -> Result<Option<KnownCall>> {
         let Some(row) = self.vault.call(tenant.clone(), call.clone(), self.clock.now()).await? else { return Ok(None) };
-        let metadata = match (&row.wrapped_key, &row.metadata) {
-            (Some(wrapped), Some((sealed, _))) => {
-                let key = self.keys.call_key(tenant, call, wrapped).await?;
-                let place = Place { tenant: tenant.as_str(), call: call.as_str(), kind: "metadata", seq: 0 };
-                serde_json::from_slice(&open(&key, place, sealed)?)?
-            }
-            _ => BTreeMap::new(),
-        };
+        let metadata = open_metadata(&self.keys, &row).await?;
         Ok(Some(KnownCall { format: row.format, metadata }))
     }
 

@@ -267,7 +267,7 @@ impl Entry {
         let scores = self.scores.as_ref();
         Row {
             call_id: &self.call,
-            agent: self.labels.agent.as_deref(),
+            agent: self.labels.owners.agent.as_deref(),
             agent_name: self.labels.user.as_ref().map(|user| user.name.as_str()),
             team: self.labels.team.as_deref(),
             queue: self.labels.queue.as_deref(),

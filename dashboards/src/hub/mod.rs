@@ -20,7 +20,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::view::Labels;
+use crate::{mean::Mean, view::Labels};
 use entry::Entry;
 pub use entry::RowView;
 pub use sight::Sight;
@@ -185,7 +185,7 @@ impl Hub {
 
     /// Says that the agent of a call has to look again.
     fn notify(&self, id: &Id) {
-        let agent = self.table().calls.get(id).map(|entry| entry.labels.agent.clone());
+        let agent = self.table().calls.get(id).map(|entry| entry.labels.owners.agent.clone());
         if let Some(agent) = agent {
             // nobody waiting for it is no failure
             drop(self.notices.send(Notice { tenant: id.0.clone(), agent }));
@@ -201,18 +201,13 @@ impl Hub {
         table.changed.remove(&id);
         let Some(entry) = table.calls.remove(&id) else { return };
         table.gone.extend(entry.last_view().cloned());
-        drop(self.notices.send(Notice { tenant: id.0, agent: entry.labels.agent }));
+        drop(self.notices.send(Notice { tenant: id.0, agent: entry.labels.owners.agent }));
     }
 
     /// Takes up a call that is open; false when there is none.
     async fn begin(&self, id: &Id) -> bool {
         let (tenant, call) = id;
-        let opened = async {
-            let summary = self.reader.call(tenant, call).await?;
-            let key = self.reader.key(tenant, call).await?;
-            Ok::<_, StorageError>((summary, key))
-        };
-        match opened.await {
+        match self.reader.call_and_key(tenant, call).await {
             Ok((summary, _)) if summary.state != CallState::Open => false,
             Ok((summary, key)) => {
                 let labels = Labels::new(&self.users, tenant, &summary.metadata);
@@ -334,7 +329,7 @@ impl Hub {
             score.add(view.score);
             sentiment.add(view.sentiment);
         }
-        Numbers { agents: agents.len(), score: score.value(), sentiment: sentiment.value(), ..numbers }
+        Numbers { agents: agents.len(), score: score.value(2), sentiment: sentiment.value(2), ..numbers }
     }
 
     /// The agent's call on air: the one that is fed, else the newest.
@@ -343,7 +338,7 @@ impl Hub {
         let own = table
             .calls
             .values()
-            .filter(|entry| entry.tenant == *tenant && entry.labels.agent.as_deref() == Some(agent));
+            .filter(|entry| entry.tenant == *tenant && entry.labels.owners.agent.as_deref() == Some(agent));
         let entry = own.max_by_key(|entry| ((self.on_air)(&entry.tenant, &entry.call), entry.created_at))?;
         Some(Current {
             call: entry.call.clone(),
@@ -368,23 +363,5 @@ impl Hub {
             table.changed.insert(id);
         }
         done
-    }
-}
-
-#[derive(Default)]
-struct Mean {
-    sum: f64,
-    count: u32,
-}
-
-impl Mean {
-    fn add(&mut self, value: Option<f64>) {
-        self.sum += value.unwrap_or(0.0);
-        self.count += u32::from(value.is_some());
-    }
-
-    /// Two decimals.
-    fn value(&self) -> Option<f64> {
-        (self.count > 0).then(|| (self.sum / f64::from(self.count) * 100.0).round() / 100.0)
     }
 }

@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use prometheus::Registry;
 use serde::{Deserialize, Serialize};
 use sotto_access::{ApiKeys, Users};
-use sotto_dashboards::{Api, DashboardMetrics, Hub, LOGINS, SEARCHES};
+use sotto_dashboards::{Api, DashboardMetrics, Hub, Places};
 use sotto_events::{
     AudioFormat, CallEvent, ChannelRole, Clock, Encoding, EventBody, LiveScores, MediaTime, Partial, StartedCall,
     TenantId,
@@ -29,7 +29,6 @@ use sotto_storage::{
 };
 use tokio::{
     net::TcpListener,
-    sync::Semaphore,
     task::JoinSet,
     time::{Instant, sleep, timeout_at},
 };
@@ -104,8 +103,7 @@ impl Board {
             hub: Arc::clone(&hub),
             metrics: DashboardMetrics::new(&Registry::new())?,
             secure_cookies: false,
-            logins: Arc::new(Semaphore::new(LOGINS)),
-            searches: Semaphore::new(SEARCHES),
+            places: Places::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}", listener.local_addr()?);
