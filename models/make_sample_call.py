@@ -1,11 +1,10 @@
-"""python make_sample_call.py MODELS: writes tests/audio/sample_call.flac and .json, then reads them back.
+"""python make_sample_call.py: writes tests/audio/sample_call.flac and .json.
 
-Two synthetic voices, the agent left and the customer right. What the graphs in MODELS make of every turn is printed,
-so that a look tells whether the speech is plain enough. Needs requirements.txt, -check.txt and -sample.txt.
+Two synthetic voices, the agent left and the customer right; `sotto transcribe` tells whether the speech is plain enough.
+Needs requirements.txt and requirements-sample.txt.
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ import piper
 import soundfile
 from hibari import SAMPLE_RATE, Hibari
 
-from reference import audio, lean
+from reference import audio
 
 OUT = Path(__file__).parent.parent / "tests" / "audio"
 SEED = 11
@@ -100,25 +99,13 @@ def mix(voices: Voices) -> tuple[np.ndarray, list[dict]]:
     return call.astype(np.float32), turns
 
 
-def read_back(models: Path, turns: list[dict]) -> None:
-    recogniser = lean.Recogniser(models)
-    call, rate = soundfile.read(OUT / "sample_call.flac", dtype="float32")
-    for turn in turns:
-        side = call[:, 0 if turn["channel"] == "left" else 1]
-        heard = recogniser.text(side[int(turn["start"] * rate) : int(turn["end"] * rate)])
-        print(f"{turn['start']:6.2f} {turn['end']:6.2f} {turn['channel']:5} {turn['text']}\n{'':20}{heard}")
-
-
-def main(models: Path) -> None:
+def main() -> None:
     call, turns = mix(Voices())
     OUT.mkdir(parents=True, exist_ok=True)
     soundfile.write(OUT / "sample_call.flac", call, audio.RATE, subtype="PCM_16")
     lines = ",\n".join(f"  {json.dumps(turn)}" for turn in turns)
     (OUT / "sample_call.json").write_text(f"[\n{lines}\n]\n")
-    read_back(models, turns)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    main()

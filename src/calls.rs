@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -292,7 +293,9 @@ impl CallRegistry {
         });
         let resume = Resume { seq, safe, history, scorecard };
         let pipeline = self.parts.pipelines.get(&id.0).unwrap_or(&self.parts.pipeline).clone();
-        let task = CallTask::new(self.parts.engine.clone(), pipeline, &format, resume).map_err(|_| Refusal::Format)?;
+        let task = CallTask::new(self.parts.engine.clone(), pipeline, &format, resume)
+            .map_err(|_| Refusal::Format)?
+            .of_tenant(share_of(&id.0));
         seat.parked = None;
         let (inputs, input) = mpsc::channel(INPUTS);
         let (update, updates) = mpsc::channel(UPDATES);
@@ -529,4 +532,11 @@ impl Calls for CallRegistry {
     fn draining(&self) -> watch::Receiver<bool> {
         self.draining.subscribe()
     }
+}
+
+/// The number under which a tenant's calls share the speech engine's time.
+fn share_of(tenant: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    tenant.hash(&mut hasher);
+    hasher.finish()
 }

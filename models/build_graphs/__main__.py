@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import decoder, encoder, ort_file, vad, weights
+from . import decoder, encoder, ort_file, stem, vad, weights
+from .shape import TINY, Shape
 from .wheels import Wheel, WheelError
 
 ASSETS = "moonshine_voice/assets/tiny-en/"
@@ -25,8 +26,9 @@ def build_recogniser(moonshine: Wheel, runtime: Wheel) -> dict[str, bytes]:
         encoder_weights = weights.encoder(moonshine.read(ASSETS + "encoder_model.ort"))
         decoder_weights = weights.decoder(moonshine.read(ASSETS + "decoder_model_merged.ort"))
     graphs = {
-        "encoder.onnx": encoder.build(encoder_weights, decoder_weights),
-        "decoder.onnx": decoder.build(decoder_weights),
+        "stem.onnx": stem.build(encoder_weights),
+        "encoder.onnx": encoder.build(encoder_weights, decoder_weights, TINY),
+        "decoder.onnx": decoder.build(decoder_weights, TINY),
     }
     files = {name: serialise(graph, name) for name, graph in graphs.items()}
     files["tokenizer.bin"] = moonshine.read(ASSETS + "tokenizer.bin")
@@ -46,13 +48,13 @@ def licences(moonshine: Wheel, runtime: Wheel, silero: Wheel) -> dict[str, bytes
     }
 
 
-def manifest(version: str, files: dict[str, bytes], wheels: list[Wheel]) -> str:
+def manifest(version: str, shape: Shape, files: dict[str, bytes], wheels: list[Wheel]) -> str:
     """One line a file: `fetch` reads the sizes without a JSON parser."""
     described = {n: {"sha256": hashlib.sha256(d).hexdigest(), "bytes": len(d)} for n, d in sorted(files.items())}
     lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in described.items())
     built_from = json.dumps({wheel.path.name: wheel.sha256() for wheel in wheels}, indent=4).replace("\n}", "\n  }")
     return (
-        f'{{\n  "version": {json.dumps(version)},\n  "machine": {json.dumps(platform.machine())},\n'
+        f'{{\n  "version": {json.dumps(version)},\n  "shape": {json.dumps(shape.described())},\n  "machine": {json.dumps(platform.machine())},\n'
         f'  "built_from": {built_from},\n  "files": {{\n{lines}\n  }}\n}}\n'
     )
 
@@ -71,7 +73,7 @@ def main(wheel_folder: Path, version: str, out: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     # last, since its presence says that the folder is whole
-    (out / "manifest.json").write_text(manifest(version, files, [moonshine, runtime, silero]))
+    (out / "manifest.json").write_text(manifest(version, TINY, files, [moonshine, runtime, silero]))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,25 @@
-"""A small writer of ONNX graphs, with the one kind of matrix product the lean graphs use."""
+"""A small writer of ONNX graphs out of two kinds of nodes: products of bytes, which ONNX Runtime does, and Sotto's own
+operators between them (`pipeline/src/recogniser/operators`), which work on rows."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from .weights import Quantised
 
-FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
-CONTRIB = "com.microsoft"
+FLOAT, INT32, INT64 = TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64
+CONTRIB, OWN = "com.microsoft", "sotto"
 # activations are bytes around 128; the largest of a row becomes 128 +- 127
-STEP = np.array(1 / 127, np.float32)
 MIDDLE = np.array(128, np.uint8)
+
+
+class Rows(NamedTuple):
+    """Rows of bytes, and what one step of a byte is worth in each row."""
+
+    bytes: str
+    steps: str
 
 
 class Graph:
@@ -28,89 +36,77 @@ class Graph:
     def ints(self, *values: int) -> str:
         return self.constant("ints_" + "_".join(map(str, values)), np.array(values, np.int64))
 
-    def scalar(self, name: str, value: float) -> str:
-        return self.constant(name, np.array(value, np.float32))
-
     def node(self, op: str, inputs: list[str], name: str | list[str] | None = None, **attributes) -> str:
-        outputs = [name or f"{op}_{len(self.nodes)}"] if not isinstance(name, list) else name
+        outputs = name if isinstance(name, list) else [name or f"{op}_{len(self.nodes)}"]
         self.nodes.append(helper.make_node(op, inputs, outputs, **attributes))
         return outputs[0]
 
-    def contrib(self, op: str, inputs: list[str], name: str | None = None, **attributes) -> str:
-        """An operator of ONNX Runtime's own."""
-        return self.node(op, inputs, name, domain=CONTRIB, **attributes)
+    def own(self, op: str, inputs: list[str], *outputs: str, **attributes) -> None:
+        """An operator of Sotto's."""
+        self.nodes.append(helper.make_node(op, inputs, list(outputs), domain=OWN, **attributes))
 
     def input(self, name: str, kind: int, shape: list) -> str:
         self.inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
-    def output(self, name: str, shape: list) -> str:
-        self.outputs.append(helper.make_tensor_value_info(name, FLOAT, shape))
+    def output(self, name: str, shape: list, kind: int = FLOAT) -> str:
+        self.outputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
     def model(self, name: str) -> ModelProto:
         graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, list(self.constants.values()))
         opsets = [helper.make_opsetid("", 18), helper.make_opsetid(CONTRIB, 1)]
+        if any(node.domain == OWN for node in self.nodes):
+            opsets.append(helper.make_opsetid(OWN, 1))
         return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="sotto")
 
-    # -- matrix products ------------------------------------------------------------------------------------------
-
-    def quantise(self, x: str) -> tuple[str, str]:
-        """Bytes and the largest magnitude of every row.
-
-        One scale a row rather than one for the whole tensor: what is beside a row in the batch, or padded to it, must
-        not change how it is rounded.
-        """
-        largest = self.node("ReduceMax", [self.node("Abs", [x]), self.ints(-1)], keepdims=1)
-        # a row of zeros must not divide by zero
-        largest = self.node("Max", [largest, self.scalar("tiny", 1e-9)])
-        quantised = self.node("QuantizeLinear", [self.node("Div", [x, largest]), *self._activation()])
-        return quantised, largest
-
-    def product(self, quantised: tuple[str, str], weight: Quantised, name: str) -> str:
-        """`quantise`d rows times a matrix.
+    def product(self, rows: Rows, weight: Quantised, name: str) -> str:
+        """Rows times a matrix, in steps of the row: whoever reads it multiplies by the row's step and adds the bias.
 
         Weights are stored as signed bytes: the unsigned ones less 128 are the same numbers, and ONNX Runtime's kernel
-        for unsigned by signed is over twice as fast as the one for unsigned by unsigned.
+        for unsigned by signed is over twice as fast as the one for unsigned by unsigned. Sums of bytes are exact, so
+        a row comes out the same whatever rows are beside it.
         """
-        rows, largest = quantised
         self.constant(f"{name}_w", (weight.matrix.astype(np.int16) - 128).astype(np.int8))
         self.constant(f"{name}_s", np.asarray(weight.scale, np.float32))
         self.constant(f"{name}_z", (np.asarray(weight.zero).astype(np.int16) - 128).astype(np.int8))
-        step, middle = self._activation()
-        y = self.contrib("MatMulIntegerToFloat", [rows, f"{name}_w", step, f"{name}_s", middle, f"{name}_z"])
-        y = self.node("Mul", [y, largest])
-        return y if weight.bias is None else self.node("Add", [y, self.constant(f"{name}_b", weight.bias)])
+        one, middle = self.constant("one", np.array(1, np.float32)), self.constant("middle", MIDDLE)
+        inputs = [rows.bytes, f"{name}_w", one, f"{name}_s", middle, f"{name}_z"]
+        return self.node("MatMulIntegerToFloat", inputs, name, domain=CONTRIB)
 
-    def linear(self, x: str, weight: Quantised, name: str) -> str:
-        return self.product(self.quantise(x), weight, name)
+    def bias(self, weight: Quantised, name: str) -> str:
+        width = weight.matrix.shape[1]
+        if weight.bias is None:
+            return self.constant(f"no_bias_{width}", np.zeros(width, np.float32))
+        return self.constant(f"{name}_b", weight.bias)
 
-    def _activation(self) -> tuple[str, str]:
-        return self.constant("activation_step", STEP), self.constant("activation_middle", MIDDLE)
+    def norm(self, x: str, weight: np.ndarray, name: str) -> Rows:
+        """Layer norm, as rows of bytes."""
+        rows = Rows(f"{name}_bytes", f"{name}_steps")
+        self.own("Norm", [x, self.constant(name, weight)], *rows)
+        return rows
 
-    # -- pieces both halves of the recogniser use ---------------------------------------------------------------------
+    def add_norm(self, x: str, rows: Rows, weight: Quantised, name: str, norm: np.ndarray) -> tuple[str, Rows]:
+        """Adds rows times a matrix to `x`; the sum, and its layer norm as rows of bytes."""
+        y = self.product(rows, weight, name)
+        total, normed = f"{name}_sum", Rows(f"{name}_bytes", f"{name}_steps")
+        inputs = [x, y, rows.steps, self.bias(weight, name), self.constant(f"{name}_norm", norm)]
+        self.own("AddNorm", inputs, total, *normed)
+        return total, normed
 
-    def norm(self, x: str, weight: np.ndarray, name: str) -> str:
-        zero = self.constant("no_bias", np.zeros(weight.shape[0], np.float32))
-        return self.node("LayerNormalization", [x, self.constant(name, weight), zero], epsilon=1e-5, axis=-1)
+    def activated(self, op: str, rows: Rows, weight: Quantised, name: str) -> Rows:
+        """Rows times a matrix through a function, as rows of bytes."""
+        made = Rows(f"{name}_bytes", f"{name}_steps")
+        self.own(op, [self.product(rows, weight, name), rows.steps, self.bias(weight, name)], *made)
+        return made
 
-    def add_norm(self, x: str, y: str, weight: np.ndarray, name: str) -> tuple[str, str]:
-        """Norm of a sum, and the sum. As two nodes: ONNX Runtime's fused one is several times slower on a processor."""
-        total = self.node("Add", [x, y])
-        return self.norm(total, weight, name), total
-
-    def rotary_tables(self, frequencies: np.ndarray, positions: int) -> None:
+    def rotary_tables(self, frequencies: np.ndarray, positions: int) -> list[str]:
         # through doubles, so that the tables are the same bytes whichever way numpy computes cosines here
         angles = (np.arange(positions, dtype=np.float32)[:, None] * frequencies[None]).astype(np.float64)
-        for name, function in (("cos", math.cos), ("sin", math.sin)):
-            table = np.array([[function(a) for a in row] for row in angles.tolist()], np.float32)
-            self.constant(name, table)
-
-    def rotary(self, x: str, positions: str, heads: int, name: str) -> str:
-        inputs = [x, positions, "cos", "sin"]
-        return self.contrib(
-            "RotaryEmbedding", inputs, name, interleaved=1, num_heads=heads, rotary_embedding_dim=32
-        )
+        return [
+            self.constant(name, np.array([[function(a) for a in row] for row in angles.tolist()], np.float32))
+            for name, function in (("cos", math.cos), ("sin", math.sin))
+        ]
 
 
 def join_columns(weights: list[Quantised]) -> Quantised:

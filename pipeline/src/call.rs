@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::Poll,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use sotto_events::{
@@ -27,7 +27,7 @@ use crate::{
     redact::{self, Redactor},
     score::Scoring,
     settings::PipelineSettings,
-    transcript::{COMMIT_GRID, Rolling, commit_name, words},
+    transcript::{Rolling, Window, commit_name, words},
     vad::VadLane,
 };
 
@@ -35,10 +35,6 @@ use crate::{
 const MAX_PENDING: usize = 8;
 /// Commits stop at this share of the longest utterance: a cut falls behind it, so it never takes back a commit.
 const COMMIT_SHARE: f64 = 0.7;
-const FINAL_DEADLINE: Duration = Duration::from_millis(300);
-const PARTIAL_DEADLINE: Duration = Duration::from_millis(500);
-/// A partial that is asked for this many intervals after it was due counts as degraded.
-const STRETCHED: f64 = 0.6;
 
 /// What a call gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,8 +77,7 @@ type Key = (MediaTime, u8, u64);
 
 struct InFlight {
     purpose: Purpose,
-    /// 16 kHz samples of the window.
-    length: usize,
+    window: Window,
     since: Instant,
     degraded: bool,
     answer: oneshot::Receiver<Result<Heard, EngineError>>,
@@ -92,10 +87,8 @@ struct Slot {
     channel: Channel,
     rolling: Rolling,
     in_flight: Option<InFlight>,
-    /// Window of the last partial asked for, in samples of the utterance.
+    /// Window of the last hypothesis asked for, in samples of the utterance.
     last_window: usize,
-    /// Window at which the next one became due, while it waits for the last.
-    due: Option<usize>,
 }
 
 type FinalFuture = Pin<Box<dyn Future<Output = (Key, Result<Option<Final>, EngineError>)> + Send>>;
@@ -116,6 +109,8 @@ pub struct CallTask {
     /// Names models, graphs and grids: goes into every final.
     model: Arc<str>,
     in_step: bool,
+    /// Calls of one tenant share a turn.
+    tenant: u64,
     redactor: Redactor,
     scoring: Scoring,
 }
@@ -137,7 +132,7 @@ impl CallTask {
             .iter()
             .map(|&safe| {
                 let channel = Channel::new(format.rate, &settings.endpoint, safe)?;
-                Ok(Slot { channel, rolling: Rolling::default(), in_flight: None, last_window: 0, due: None })
+                Ok(Slot { channel, rolling: Rolling::default(), in_flight: None, last_window: 0 })
             })
             .collect::<Result<Vec<_>, _>>()?;
         // without partials nothing is committed, and a final may come out otherwise
@@ -160,6 +155,7 @@ impl CallTask {
             redactor,
             scoring,
             in_step: false,
+            tenant: 0,
             engine,
             settings,
             rate: format.rate,
@@ -179,6 +175,13 @@ impl CallTask {
     #[must_use]
     pub fn in_step(mut self) -> Self {
         self.in_step = true;
+        self
+    }
+
+    /// Calls with the same number take turns with others as one.
+    #[must_use]
+    pub fn of_tenant(mut self, tenant: u64) -> Self {
+        self.tenant = tenant;
         self
     }
 
@@ -269,7 +272,7 @@ impl CallTask {
                 return Ok(());
             }
             let lanes = std::mem::take(&mut self.lanes);
-            self.lanes = self.engine.voice(lanes).await?;
+            self.lanes = self.engine.voice(lanes, !self.in_step).await?;
             for index in 0..self.slots.len() {
                 let outcome = self.slots[index].channel.judge(&mut self.lanes[index]);
                 match outcome {
@@ -284,7 +287,7 @@ impl CallTask {
         let key = (outcome.safe.decided_at, index as u8);
         let slot = &mut self.slots[index];
         let (rolling, in_flight) = (std::mem::take(&mut slot.rolling), slot.in_flight.take());
-        (slot.last_window, slot.due) = (0, None);
+        slot.last_window = 0;
         let Some(utterance) = outcome.utterance else {
             self.add(key, None, Some(outcome.safe), true);
             return;
@@ -296,10 +299,16 @@ impl CallTask {
         if let Some(pending) = self.pending.get_mut(&key) {
             pending.span = Some((utterance.start, utterance.end));
         }
-        let commit = in_flight.filter(|job| job.purpose == Purpose::Commit);
-        let limit = self.commit_limit();
-        let names = (index as u8, Arc::clone(&self.model));
-        let made = finalise(self.engine.clone(), names, utterance, rolling, commit, limit);
+        let finishing = Finishing {
+            engine: self.engine.clone(),
+            tenant: self.tenant,
+            channel: index as u8,
+            model: Arc::clone(&self.model),
+            limit: self.commit_limit(),
+            utterance,
+            rolling,
+        };
+        let made = finishing.run(in_flight);
         self.finals.push(Box::pin(async move { (key, made.await) }));
     }
 
@@ -308,46 +317,52 @@ impl CallTask {
         if !self.settings.partials.enabled {
             return 0;
         }
-        (self.settings.endpoint.max_length * COMMIT_SHARE * f64::from(SPEECH_RATE)) as usize
+        samples(self.settings.endpoint.max_length * COMMIT_SHARE)
     }
 
     /// Asks for the next rolling hypothesis of the utterance being spoken, when one is due.
     fn roll(&mut self, index: usize) {
         let limit = self.commit_limit();
+        let post_roll = samples(self.settings.endpoint.post_roll);
         let slot = &mut self.slots[index];
         let Some(speaking) = slot.channel.speaking() else { return };
         if !self.settings.partials.enabled {
             return;
         }
-        let commit = next_commit(&slot.rolling, speaking.voiced_end - speaking.start, limit);
-        let interval = (self.settings.partials.interval * f64::from(SPEECH_RATE)) as usize;
-        let window = speaking.now - speaking.start;
-        let fresh = speaking.voiced_end - speaking.start > slot.last_window;
-        let purpose = match commit {
-            Some(_) => Purpose::Commit,
-            None if fresh && window >= slot.last_window + interval => Purpose::Partial,
-            None => {
-                slot.due = None;
-                return;
-            }
-        };
-        let due = *slot.due.get_or_insert(window);
+        let voiced = speaking.voiced_end - speaking.start;
+        slot.rolling.settle(voiced.min(limit));
         if slot.in_flight.is_some() {
             return;
         }
-        let length = commit.unwrap_or(window);
-        let degraded = (window - due) as f64 > STRETCHED * interval as f64;
+        let (interval, stretched) = self.engine.cadence(&self.settings.partials);
+        let heard = speaking.now - speaking.start;
+        // what the final will be made of, should nothing more be said
+        let whole = voiced + post_roll;
+        let (purpose, length) = match slot.rolling.next_commit() {
+            due if due <= voiced.min(limit) => (Purpose::Commit, due),
+            _ if heard >= whole && slot.last_window < whole => (Purpose::Partial, whole),
+            _ => {
+                let due = heard / samples(interval) * samples(interval);
+                if voiced <= slot.last_window || due <= slot.last_window {
+                    return;
+                }
+                (Purpose::Partial, due.min(whole))
+            }
+        };
+        let window = Window { length, prefix: slot.rolling.committed.len() };
+        let from = speaking.start + slot.rolling.needs_from();
         let request = Request {
             purpose,
-            audio: slot.channel.sound(speaking.start..speaking.start + length).to_vec(),
-            prefix: slot.rolling.committed.clone(),
-            draft: slot.rolling.draft(),
-            deadline: Instant::now() + PARTIAL_DEADLINE,
+            tenant: self.tenant,
+            paced: !self.in_step,
+            job: slot
+                .rolling
+                .job(window, slot.channel.sound(from.min(speaking.start + length)..speaking.start + length)),
         };
         // refused or stopped: the next audio asks again
         if let Ok(answer) = self.engine.transcribe(request) {
-            (slot.last_window, slot.due) = (window, None);
-            slot.in_flight = Some(InFlight { purpose, length, since: Instant::now(), degraded, answer });
+            slot.last_window = slot.last_window.max(length);
+            slot.in_flight = Some(InFlight { purpose, window, since: Instant::now(), degraded: stretched, answer });
         }
     }
 
@@ -360,15 +375,13 @@ impl CallTask {
         let slot = &mut self.slots[index];
         // a failed partial is counted by the engine and the next one asks again
         let Ok(heard) = heard else { return };
-        match job.purpose {
-            Purpose::Commit => slot.rolling.commit(&heard),
-            _ => slot.rolling.heard(&heard),
-        }
+        let (stable, tail) = (heard.stable.clone(), heard.tail.clone());
+        slot.rolling.heard(job.window, heard);
         let Some(Speaking { number, start, .. }) = slot.channel.speaking() else { return };
-        let end = slot.channel.media(start + job.length);
+        let end = slot.channel.media(start + job.window.length);
         slot.rolling.revisions += 1;
         let start = slot.channel.media(start);
-        let (stable, tail) = self.redactor.partial(index as u8, start, &heard.stable, &heard.tail);
+        let (stable, tail) = self.redactor.partial(index as u8, start, &stable, &tail);
         let metrics = self.engine.metrics();
         metrics.partial_latency.observe(job.since.elapsed().as_secs_f64());
         metrics.events.with_label_values(&["partial"]).inc();
@@ -561,56 +574,82 @@ impl CallTask {
     }
 }
 
-/// Length of the window of the next commit, when that much has been spoken.
-fn next_commit(rolling: &Rolling, voiced: usize, limit: usize) -> Option<usize> {
-    let due = (rolling.commits + 1) * COMMIT_GRID;
-    (due <= voiced.min(limit)).then_some(due)
+fn samples(seconds: f64) -> usize {
+    (seconds * f64::from(SPEECH_RATE)).round() as usize
 }
 
-/// Makes the commits that are still missing, in order, then the final.
-async fn finalise(
+/// An utterance that has ended, on its way to its final.
+struct Finishing {
     engine: Engine,
-    (channel, model): (u8, Arc<str>),
-    utterance: Utterance,
-    mut rolling: Rolling,
-    in_flight: Option<InFlight>,
+    tenant: u64,
+    channel: u8,
+    model: Arc<str>,
+    /// Samples beyond which nothing is committed.
     limit: usize,
-) -> Result<Option<Final>, EngineError> {
-    let since = Instant::now();
-    if let Some(job) = in_flight {
-        rolling.commit(&job.answer.await.unwrap_or(Err(EngineError::Stopped))?);
+    utterance: Utterance,
+    rolling: Rolling,
+}
+
+impl Finishing {
+    /// Makes the commits that are still missing, in order, then the final. What was heard already is not asked again.
+    async fn run(mut self, in_flight: Option<InFlight>) -> Result<Option<Final>, EngineError> {
+        let since = Instant::now();
+        let length = self.utterance.audio.len();
+        let limit = self.utterance.voiced_length.min(self.limit).min(length);
+        match in_flight {
+            Some(job) if job.purpose == Purpose::Commit || job.window.length == length => {
+                let heard = job.answer.await.unwrap_or(Err(EngineError::Stopped))?;
+                self.rolling.heard(job.window, heard);
+            }
+            // whoever makes it still has the stem
+            Some(_) => self.rolling.forget_stem(),
+            None => {}
+        }
+        self.rolling.settle(limit);
+        while self.rolling.next_commit() <= limit {
+            self.hear(self.rolling.next_commit()).await?;
+            self.rolling.settle(limit);
+        }
+        if !self.rolling.knows(length) {
+            self.hear(length).await?;
+        }
+        let metrics = self.engine.metrics();
+        let took = since.elapsed().as_secs_f64();
+        metrics.final_latency.observe(took);
+        metrics.real_time_factor.observe(took / (length as f64 / f64::from(SPEECH_RATE)));
+        Ok(self.finish())
     }
-    let ask = |purpose, length: usize, rolling: &Rolling| {
-        let audio = utterance.audio[..length].to_vec();
-        let prefix = rolling.committed.clone();
-        engine.transcribe(Request { purpose, audio, prefix, draft: Vec::new(), deadline: since + FINAL_DEADLINE })
-    };
-    while let Some(length) = next_commit(&rolling, utterance.voiced_length, limit.min(utterance.audio.len())) {
-        let heard = ask(Purpose::Commit, length, &rolling)?.await.unwrap_or(Err(EngineError::Stopped))?;
-        rolling.commit(&heard);
+
+    async fn hear(&mut self, length: usize) -> Result<(), EngineError> {
+        let window = Window { length, prefix: self.rolling.committed.len() };
+        let from = self.rolling.needs_from().min(length);
+        let job = self.rolling.job(window, &self.utterance.audio[from..length]);
+        let answer =
+            self.engine.transcribe(Request { purpose: Purpose::Final, tenant: self.tenant, paced: true, job })?;
+        self.rolling.heard(window, answer.await.unwrap_or(Err(EngineError::Stopped))?);
+        Ok(())
     }
-    let heard = ask(Purpose::Final, utterance.audio.len(), &rolling)?.await.unwrap_or(Err(EngineError::Stopped))?;
-    let metrics = engine.metrics();
-    let took = since.elapsed().as_secs_f64();
-    metrics.final_latency.observe(took);
-    metrics.real_time_factor.observe(took / (utterance.audio.len() as f64 / f64::from(SPEECH_RATE)));
-    let text = heard.text();
-    if text.is_empty() {
-        return Ok(None);
+
+    fn finish(self) -> Option<Final> {
+        let (utterance, heard) = (self.utterance, self.rolling.latest);
+        let text = heard.text();
+        if text.is_empty() {
+            return None;
+        }
+        // whoever folds kept finals must come to what was folded here
+        let kept = |word: Word| Word { start: word.start.kept(), end: word.end.kept(), ..word };
+        let words = words(&text, utterance.start, utterance.end, &utterance.voiced);
+        Some(Final {
+            channel: self.channel,
+            utterance: utterance.number,
+            start: utterance.start.kept(),
+            end: utterance.end.kept(),
+            words: words.into_iter().map(kept).collect(),
+            text,
+            confidence: heard.confidence,
+            model: self.model.to_string(),
+        })
     }
-    // whoever folds kept finals must come to what was folded here
-    let kept = |word: Word| Word { start: word.start.kept(), end: word.end.kept(), ..word };
-    let words = words(&text, utterance.start, utterance.end, &utterance.voiced);
-    Ok(Some(Final {
-        channel,
-        utterance: utterance.number,
-        start: utterance.start.kept(),
-        end: utterance.end.kept(),
-        words: words.into_iter().map(kept).collect(),
-        text,
-        confidence: heard.confidence,
-        model: model.to_string(),
-    }))
 }
 
 /// The next rolling hypothesis of any channel; waits for ever when none is under way.

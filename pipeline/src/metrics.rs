@@ -14,6 +14,7 @@ pub struct PipelineMetrics {
     pub vad_seconds: Counter,
     pub vad_frames: IntCounter,
     pub recogniser_seconds: CounterVec,
+    pub busy_seconds: Counter,
     pub window_seconds: CounterVec,
     pub tokens: IntCounter,
     pub cut_short: IntCounter,
@@ -34,7 +35,7 @@ pub struct PipelineMetrics {
 
 /// From a millisecond to half a minute.
 const LATENCY: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5, 10.0, 30.0];
-const BATCH: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 32.0];
+const BATCH: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 const FACTOR: [f64; 9] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
 
 impl PipelineMetrics {
@@ -63,6 +64,10 @@ impl PipelineMetrics {
             recogniser_seconds: CounterVec::new(
                 Opts::new("sotto_recogniser_seconds_total", "Time spent recognising speech."),
                 &["work"],
+            )?,
+            busy_seconds: Counter::new(
+                "sotto_speech_busy_seconds_total",
+                "Time the threads of the speech engine were busy, all together.",
             )?,
             window_seconds: CounterVec::new(
                 Opts::new("sotto_recogniser_window_seconds_total", "Seconds of audio windows recognised."),
@@ -121,6 +126,7 @@ impl PipelineMetrics {
         registry.register(Box::new(self.vad_seconds.clone()))?;
         registry.register(Box::new(self.vad_frames.clone()))?;
         registry.register(Box::new(self.recogniser_seconds.clone()))?;
+        registry.register(Box::new(self.busy_seconds.clone()))?;
         registry.register(Box::new(self.window_seconds.clone()))?;
         registry.register(Box::new(self.tokens.clone()))?;
         registry.register(Box::new(self.cut_short.clone()))?;

@@ -4,9 +4,14 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use ort::{environment::Environment, session::Session};
+use ort::{
+    environment::Environment,
+    operator::OperatorDomain,
+    session::{Session, builder::SessionBuilder},
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -41,7 +46,19 @@ impl<T> From<ort::Error<T>> for ModelError {
 #[derive(Debug, Deserialize)]
 struct Manifest {
     version: String,
+    shape: Shape,
     files: BTreeMap<String, FileEntry>,
+}
+
+/// Sizes of a recogniser.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Shape {
+    pub layers: usize,
+    pub width: usize,
+    pub heads: usize,
+    /// Channels behind the second convolution.
+    pub stem: usize,
+    pub vocabulary: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +70,7 @@ struct FileEntry {
 pub struct Models {
     folder: PathBuf,
     version: String,
+    shape: Shape,
     environment: Environment,
 }
 
@@ -63,7 +81,8 @@ impl Models {
     /// Says which file is missing or damaged and how to mend it.
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
         let manifest = read_manifest(folder)?;
-        for required in ["libonnxruntime.so", "vad.onnx", "encoder.onnx", "decoder.onnx", "tokenizer.bin"] {
+        for required in ["libonnxruntime.so", "vad.onnx", "stem.onnx", "encoder.onnx", "decoder.onnx", "tokenizer.bin"]
+        {
             if !manifest.files.contains_key(required) {
                 return Err(ModelError::Missing { file: required.to_owned(), folder: folder.to_owned() });
             }
@@ -77,7 +96,7 @@ impl Models {
             .with_telemetry(false)
             .build()
             .map_err(|error| ModelError::Runtime(error.to_string()))?;
-        Ok(Self { folder: folder.to_owned(), version: manifest.version, environment })
+        Ok(Self { folder: folder.to_owned(), version: manifest.version, shape: manifest.shape, environment })
     }
 
     /// Names models, graphs and precision.
@@ -98,7 +117,7 @@ impl Models {
     /// # Errors
     /// When a graph or the tokenizer cannot be loaded.
     pub fn recogniser(&self) -> Result<Box<dyn SpeechModel>, ModelError> {
-        Ok(Box::new(Moonshine::load(&self.environment, &self.folder, &self.version)?))
+        Ok(Box::new(Moonshine::load(&self.environment, &self.folder, &self.version, self.shape)?))
     }
 }
 
@@ -122,11 +141,24 @@ fn verify(folder: &Path, file: &str, sha256: &str) -> Result<(), ModelError> {
 
 /// One thread a session: the engine's own threads are the only ones that compute.
 pub(crate) fn session(environment: &Environment, file: &Path) -> Result<Session, ModelError> {
-    let mut builder = Session::builder(environment)?.with_intra_threads(1)?.with_inter_threads(1)?;
+    Ok(builder(environment)?.commit_from_file(file)?)
+}
+
+/// The same with operators of our own.
+pub(crate) fn session_with(
+    environment: &Environment,
+    file: &Path,
+    operators: &Arc<OperatorDomain>,
+) -> Result<Session, ModelError> {
+    Ok(builder(environment)?.with_operators(Arc::clone(operators))?.commit_from_file(file)?)
+}
+
+fn builder(environment: &Environment) -> Result<SessionBuilder, ModelError> {
+    let builder = Session::builder(environment)?.with_intra_threads(1)?.with_inter_threads(1)?;
     if must_widen() {
-        builder = builder.with_config_entry("session.x64quantprecision", "1")?;
+        return Ok(builder.with_config_entry("session.x64quantprecision", "1")?);
     }
-    Ok(builder.commit_from_file(file)?)
+    Ok(builder)
 }
 
 /// Without VNNI the runtime's 8-bit products saturate; widened ones give the same numbers as VNNI, only slower.

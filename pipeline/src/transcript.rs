@@ -5,9 +5,16 @@
 //! hypothesis and the final begin with them. Both depend on the sound alone, so stable text never changes and finals
 //! stay the same at any load. A commit that load makes late is still made, in order.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use sotto_events::{MediaTime, Word};
 
-use crate::{SPEECH_RATE, engine::Heard, recogniser::draft::agreement, vad::FRAME};
+use crate::{
+    SPEECH_RATE,
+    engine::Heard,
+    recogniser::{Job, Stem, draft::agreement},
+    vad::FRAME,
+};
 
 /// Samples between two exact decodings of an utterance that goes on.
 pub const COMMIT_GRID: usize = 2 * SPEECH_RATE as usize;
@@ -19,43 +26,90 @@ pub fn commit_name() -> String {
     format!("commit-{}s-{COMMIT_LAG}", COMMIT_GRID / SPEECH_RATE as usize)
 }
 
+/// What a hypothesis was made of: with the sound it tells everything there is to know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Window {
+    /// Samples from the start of the utterance.
+    pub length: usize,
+    /// Committed tokens it began with.
+    pub prefix: usize,
+}
+
 /// Text state of the utterance that is being spoken.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct Rolling {
     /// Tokens that will not change.
     pub committed: Vec<u32>,
-    /// The last exact hypothesis.
+    /// The tokens of the last commit.
     exact: Vec<u32>,
-    /// The last hypothesis of any kind: the next draft.
-    latest: Vec<u32>,
-    /// Exact decodings done.
-    pub commits: usize,
+    /// The last hypothesis: the next draft.
+    pub latest: Heard,
+    window: Window,
+    /// What the recogniser keeps of the sound.
+    stem: Arc<Mutex<Stem>>,
+    /// Commits made.
+    commits: usize,
     /// Partials shown.
     pub revisions: u32,
 }
 
 impl Rolling {
-    /// The last hypothesis after what is committed.
-    pub fn draft(&self) -> Vec<u32> {
-        let common = agreement(&self.committed, &self.latest);
-        if common == self.committed.len() { self.latest[common..].to_vec() } else { Vec::new() }
+    /// Window of the next commit, in samples.
+    pub fn next_commit(&self) -> usize {
+        (self.commits + 1) * COMMIT_GRID
     }
 
-    /// Remembers a hypothesis.
-    pub fn heard(&mut self, heard: &Heard) {
-        self.latest.clone_from(&heard.tokens);
+    /// Whether the last hypothesis is that of a window of `length`, from all that is committed.
+    pub fn knows(&self, length: usize) -> bool {
+        self.window == Window { length, prefix: self.committed.len() }
     }
 
-    /// Takes in an exact hypothesis.
-    pub fn commit(&mut self, heard: &Heard) {
-        self.commits += 1;
-        let agreed = agreement(&self.exact, &heard.tokens);
-        let keep = heard.whole_words(agreed.saturating_sub(COMMIT_LAG));
-        if keep > self.committed.len() {
-            self.committed = heard.tokens[..keep].to_vec();
+    /// The first sample that the recogniser does not know yet.
+    pub fn needs_from(&self) -> usize {
+        self.stem.lock().unwrap_or_else(PoisonError::into_inner).needs_from()
+    }
+
+    /// What to ask of the recogniser for a window, given its sound from `needs_from` on.
+    pub fn job(&self, window: Window, sound: &[f32]) -> Job {
+        Job {
+            stem: Arc::clone(&self.stem),
+            audio: sound.to_vec(),
+            from: window.length - sound.len(),
+            length: window.length,
+            prefix: self.committed.clone(),
+            draft: self.draft(),
         }
-        self.exact.clone_from(&heard.tokens);
-        self.heard(heard);
+    }
+
+    /// The last hypothesis after what is committed.
+    fn draft(&self) -> Vec<u32> {
+        let common = agreement(&self.committed, &self.latest.tokens);
+        if common == self.committed.len() { self.latest.tokens[common..].to_vec() } else { Vec::new() }
+    }
+
+    /// A job that was given up may still change the stem: the next one begins a new one.
+    pub fn forget_stem(&mut self) {
+        self.stem = Arc::default();
+    }
+
+    /// Takes in a hypothesis.
+    pub fn heard(&mut self, window: Window, heard: Heard) {
+        (self.window, self.latest) = (window, heard);
+    }
+
+    /// Makes the last hypothesis the next commit, if it is that of the commit's window; up to `limit` samples.
+    pub fn settle(&mut self, limit: usize) {
+        let due = self.next_commit();
+        if due > limit || !self.knows(due) {
+            return;
+        }
+        self.commits += 1;
+        let agreed = agreement(&self.exact, &self.latest.tokens);
+        let keep = self.latest.whole_words(agreed.saturating_sub(COMMIT_LAG));
+        if keep > self.committed.len() {
+            self.committed = self.latest.tokens[..keep].to_vec();
+        }
+        self.exact.clone_from(&self.latest.tokens);
     }
 }
 
@@ -97,14 +151,21 @@ mod tests {
         Heard { tokens: tokens.to_vec(), begins_word: vec![true; tokens.len()], ..Heard::default() }
     }
 
+    /// Hears the next commit's window.
+    fn commit(rolling: &mut Rolling, tokens: &[u32]) {
+        let window = Window { length: rolling.next_commit(), prefix: rolling.committed.len() };
+        rolling.heard(window, heard(tokens));
+        rolling.settle(usize::MAX);
+    }
+
     #[test]
     fn commits_what_two_exact_hypotheses_agree_on_but_the_last() {
         let mut rolling = Rolling::default();
         let first: Vec<u32> = (10..22).collect();
-        rolling.commit(&heard(&first));
+        commit(&mut rolling, &first);
         assert!(rolling.committed.is_empty());
         let second: Vec<u32> = (10..20).chain(50..60).collect();
-        rolling.commit(&heard(&second));
+        commit(&mut rolling, &second);
         assert_eq!(rolling.committed, [10, 11]);
         assert_eq!(rolling.draft(), second[2..]);
     }
@@ -113,11 +174,25 @@ mod tests {
     fn never_takes_back_what_is_committed() {
         let mut rolling = Rolling::default();
         let long: Vec<u32> = (10..30).collect();
-        rolling.commit(&heard(&long));
-        rolling.commit(&heard(&long));
+        commit(&mut rolling, &long);
+        commit(&mut rolling, &long);
         let committed = rolling.committed.clone();
-        rolling.commit(&heard(&long[..15]));
+        commit(&mut rolling, &long[..15]);
         assert_eq!(rolling.committed, committed);
+    }
+
+    #[test]
+    fn only_the_hypothesis_of_a_commits_window_is_committed() {
+        let mut rolling = Rolling::default();
+        rolling.heard(Window { length: COMMIT_GRID + 1, prefix: 0 }, heard(&[10, 11]));
+        rolling.settle(usize::MAX);
+        assert_eq!(rolling.next_commit(), COMMIT_GRID);
+        rolling.heard(Window { length: COMMIT_GRID, prefix: 0 }, heard(&[10, 11]));
+        rolling.settle(COMMIT_GRID - 1);
+        assert_eq!(rolling.next_commit(), COMMIT_GRID);
+        rolling.settle(COMMIT_GRID);
+        assert_eq!(rolling.next_commit(), 2 * COMMIT_GRID);
+        assert!(rolling.knows(COMMIT_GRID) && !rolling.knows(COMMIT_GRID + 1));
     }
 
     #[test]

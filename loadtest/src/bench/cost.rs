@@ -36,6 +36,8 @@ pub struct Cost {
     pub cpu_seconds: f64,
     pub cpu_ms_per_audio_second: f64,
     pub cpu_ms_per_speech_second: f64,
+    /// Of these, in the engine's threads by what they did; the rest is everything around them.
+    pub stages_ms_per_speech_second: BTreeMap<&'static str, f64>,
     /// Of one core, by the share of real time.
     pub cores_used: f64,
     /// From the audio a partial covers being there to the partial.
@@ -49,6 +51,13 @@ pub struct Cost {
     /// Words shown in a partial and changed or withdrawn later, in percent of the words of the finals.
     pub unstable_words_percent: f64,
     pub peak_memory_bytes: u64,
+}
+
+/// Seconds that the engine's threads have spent on each stage.
+fn stages(engine: &Engine) -> BTreeMap<&'static str, f64> {
+    let metrics = engine.metrics();
+    let recogniser = |stage| (stage, metrics.recogniser_seconds.with_label_values(&[stage]).get());
+    BTreeMap::from([("vad", metrics.vad_seconds.get()), recogniser("encode"), recogniser("decode")])
 }
 
 /// Plays `recordings`, one a call, in real time, and measures the process meanwhile.
@@ -65,7 +74,7 @@ pub async fn measure(
     let audio_seconds: f64 = recordings.iter().map(seconds).sum();
     let longest = recordings.iter().map(Recording::seconds).fold(0.0, f64::max);
     let speech_before = engine.metrics().speech_seconds.get();
-    let cpu_before = cpu_seconds()?;
+    let (cpu_before, stages_before) = (cpu_seconds()?, stages(engine));
     let plays = recordings.into_iter().enumerate().map(|(index, recording)| {
         // calls do not begin together
         let offset = Duration::from_millis(index as u64 * 1000 / calls as u64);
@@ -84,6 +93,10 @@ pub async fn measure(
         cpu_seconds: cpu,
         cpu_ms_per_audio_second: 1e3 * cpu / audio_seconds,
         cpu_ms_per_speech_second: 1e3 * cpu / speech_seconds,
+        stages_ms_per_speech_second: stages(engine)
+            .into_iter()
+            .map(|(name, after)| (name, 1e3 * (after - stages_before[name]) / speech_seconds))
+            .collect(),
         cores_used: cpu / longest,
         partial_latency_ms: percentiles(&latencies.partial),
         final_latency_ms: percentiles(&latencies.finals),

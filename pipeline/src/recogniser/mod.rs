@@ -1,63 +1,77 @@
-//! Speech models behind one trait. The scheduler knows only batches of jobs; a model knows only sound and tokens.
+//! Speech models behind one trait. The engine knows only windows and passes; a model knows only sound and tokens.
 
 pub mod draft;
+pub mod kernels;
 pub mod moonshine;
-mod tensors;
+mod operators;
+mod stem;
 mod tokenizer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+
+pub use stem::Stem;
 
 use crate::models::ModelError;
 
 /// One window of speech to write down.
-#[derive(Debug, Clone, Copy)]
-pub struct Job<'a> {
-    /// 16 kHz, -1..1.
-    pub audio: &'a [f32],
+#[derive(Debug, Clone, Default)]
+pub struct Job {
+    /// What is known of the window from earlier hypotheses; empty at first. One job at a time has it.
+    pub stem: Arc<Mutex<Stem>>,
+    /// Sound of the window from sample `from` to its end: 16 kHz, -1..1.
+    pub audio: Vec<f32>,
+    /// Not after what the stem needs.
+    pub from: usize,
+    /// Samples of the whole window.
+    pub length: usize,
     /// Tokens the hypothesis must begin with.
-    pub prefix: &'a [u32],
-    /// Tokens that probably follow the prefix: the previous hypothesis, verified and not trusted.
-    pub draft: &'a [u32],
-    /// The hypothesis must depend on `audio` and `prefix` alone, whatever is in the batch; the draft is then not used.
-    pub exact: bool,
+    pub prefix: Vec<u32>,
+    /// Tokens that probably follow the prefix. They are verified, so they change how soon the hypothesis is there and
+    /// nothing else.
+    pub draft: Vec<u32>,
 }
 
-/// What a model heard.
+/// What a model heard. Depends on the window and the prefix alone.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Hypothesis {
     /// Prefix included, end mark not.
     pub tokens: Vec<u32>,
-    /// Geometric mean of the token probabilities; 0 for a job that was not exact.
+    /// Geometric mean of the probabilities of the tokens after the prefix.
     pub confidence: f32,
     /// True when the guard against repetition or the length limit ended it.
     pub cut_short: bool,
 }
 
-/// Whoever waits for a batch.
-pub trait Batch {
-    /// Job `index` came to this.
-    fn done(&mut self, index: usize, hypothesis: Hypothesis);
-
-    /// Called now and then, so that urgent small work gets its turn.
-    fn between(&mut self);
+/// A job that is done.
+#[derive(Debug)]
+pub struct Done {
+    /// The number it was admitted with.
+    pub number: u64,
+    pub hypothesis: Hypothesis,
 }
 
-/// A recogniser, owned by one thread.
+/// A recogniser, owned by one thread. Jobs come and go between passes.
 pub trait SpeechModel: Send {
     /// Names weights, graphs and precision: goes into every final.
     fn version(&self) -> &str;
 
-    /// Most jobs in one batch.
-    fn batch_limit(&self) -> usize;
-
-    /// Writes down every job and tells `batch` of each as soon as it is done, in any order.
-    ///
-    /// # Errors
-    /// When the runtime fails; jobs that were not told of have then no result.
-    fn transcribe(&mut self, jobs: &[Job<'_>], batch: &mut dyn Batch) -> Result<(), ModelError>;
-
     /// What its tokens stand for.
     fn vocabulary(&self) -> Arc<dyn Vocabulary>;
+
+    /// Takes jobs in, each under a number: encodes their windows.
+    ///
+    /// # Errors
+    /// When the runtime fails; none of these jobs is then taken in.
+    fn admit(&mut self, jobs: Vec<(u64, Job)>) -> Result<(), ModelError>;
+
+    /// Jobs that are under way.
+    fn live(&self) -> usize;
+
+    /// One decoder pass over everything that is under way; gives what is done.
+    ///
+    /// # Errors
+    /// When the runtime fails; nothing is under way any more then.
+    fn pass(&mut self) -> Result<Vec<Done>, ModelError>;
 }
 
 /// The text of tokens, shared by everyone who shows them.

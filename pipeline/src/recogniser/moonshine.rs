@@ -1,75 +1,45 @@
-//! Moonshine through ONNX Runtime: a bidirectional encoder over the whole window, a greedy decoder over a batch.
+//! Moonshine through ONNX Runtime: a bidirectional encoder over whole windows, a greedy decoder over the sequences of
+//! many calls.
 //!
-//! **Exact jobs.** Every matrix product of the decoder is in integers with one activation scale a row, so batch mates
-//! cannot change a row's rounding. What could is the shape a row is computed in; exact jobs are therefore only batched
-//! with jobs that have the same padded number of frames and the same prefix length, both of which are functions of the
-//! job alone, and they take one token a pass.
+//! **A hypothesis depends on its window and prefix alone.** Products of bytes are exact, every row has an activation scale
+//! of its own, and Sotto's operators work on rows without looking at their neighbours (see [`super::operators`]). So
+//! windows and sequences of any length go together, a sequence may take in several tokens of a draft at once, and new
+//! sequences join while others are half done, all without changing a bit of what comes out.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
-
-use ort::{
-    environment::Environment,
-    session::{Session, SessionInputValue},
-    value::TensorRef,
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use ort::{environment::Environment, operator::OperatorDomain, session::Session, value::TensorRef};
 
 use super::{
-    Batch, Hypothesis, Job, SpeechModel, Vocabulary,
+    Done, Hypothesis, Job, SpeechModel, Stem, Vocabulary,
     draft::{loop_start, token_limit},
-    tensors::{Cache, Cross, HEAD, HEADS, LAYERS},
+    kernels::{attention::Memory, vectorised},
+    operators::{HEADS, SECOND, Sequence, Sequences, domain, places},
+    stem::{ROW, SHORTEST, frames},
     tokenizer::Tokenizer,
 };
-use crate::models::{ModelError, session};
+use crate::models::{ModelError, Shape, session_with};
 
 const BEGIN: u32 = 1;
 const END: u32 = 2;
-const VOCABULARY: usize = 32_768;
-/// Encoder frames and cache places are padded to a multiple of this.
-const BUCKET: usize = 16;
-/// Added to attention scores of places that are not there: their weight becomes exactly zero.
-const MASKED: f32 = -1e9;
-/// Shortest window the convolutions take: one frame.
-const SHORTEST: usize = 127 + 64 * 24;
-const BATCH_LIMIT: usize = 16;
-
-/// Frames after each of the encoder's three convolutions.
-fn frames(samples: usize) -> [usize; 3] {
-    let first = (samples - 127) / 64 + 1;
-    let second = (first - 7) / 3 + 1;
-    [first, second, (second - 3) / 2 + 1]
-}
-
-/// Input names of the decoder, made once.
-struct Names {
-    keys: [String; LAYERS],
-    values: [String; LAYERS],
-    cross_keys: [String; LAYERS],
-    cross_values: [String; LAYERS],
-    new_keys: [String; LAYERS],
-    new_values: [String; LAYERS],
-}
-
-impl Names {
-    fn new() -> Self {
-        let layer = |prefix: &str| std::array::from_fn(|l| format!("{prefix}{l}"));
-        Self {
-            keys: layer("pk"),
-            values: layer("pv"),
-            cross_keys: layer("ck"),
-            cross_values: layer("cv"),
-            new_keys: layer("nk"),
-            new_values: layer("nv"),
-        }
-    }
-}
 
 /// The model, owned by one thread.
 pub struct Moonshine {
+    stem: Session,
     encoder: Session,
     decoder: Session,
     tokenizer: Arc<Tokenizer>,
-    names: Names,
+    shape: Shape,
     version: String,
+    rows: Vec<Row>,
+    /// The sequence of each row, shared with the decoder's operators.
+    sequences: Sequences,
+    /// Buffers of sequences that are done, to be used again.
+    spare: Vec<Sequence>,
 }
 
 impl Moonshine {
@@ -77,299 +47,251 @@ impl Moonshine {
     ///
     /// # Errors
     /// When a file is not of the expected kind.
-    pub fn load(environment: &Environment, folder: &Path, version: &str) -> Result<Self, ModelError> {
+    pub fn load(environment: &Environment, folder: &Path, version: &str, shape: Shape) -> Result<Self, ModelError> {
         let bytes = fs::read(folder.join("tokenizer.bin"))
             .map_err(|_| ModelError::Missing { file: "tokenizer.bin".to_owned(), folder: folder.to_owned() })?;
         let tokenizer = Tokenizer::parse(&bytes).map_err(ModelError::Inference)?;
-        if tokenizer.len() != VOCABULARY {
+        if tokenizer.len() < shape.vocabulary {
             return Err(ModelError::Inference(format!(
-                "the tokenizer has {} tokens, not {VOCABULARY}",
-                tokenizer.len()
+                "the tokenizer has {} tokens, not {}",
+                tokenizer.len(),
+                shape.vocabulary
             )));
         }
+        if shape.heads != HEADS || !matches!(shape.width / HEADS, 36 | 52) {
+            return Err(ModelError::Inference(format!("no Moonshine has heads like this: {shape:?}")));
+        }
+        let sequences = Sequences::default();
+        #[expect(clippy::arc_with_non_send_sync, reason = "the runtime asks for one; it stays with its sessions")]
+        let operators: Arc<OperatorDomain> = Arc::new(domain(&sequences)?);
+        let load = |name: &str| session_with(environment, &folder.join(name), &operators);
         Ok(Self {
-            encoder: session(environment, &folder.join("encoder.onnx"))?,
-            decoder: session(environment, &folder.join("decoder.onnx"))?,
+            stem: load("stem.onnx")?,
+            encoder: load("encoder.onnx")?,
+            decoder: load("decoder.onnx")?,
             tokenizer: Arc::new(tokenizer),
-            names: Names::new(),
+            shape,
             version: version.to_owned(),
+            rows: Vec::new(),
+            sequences,
+            spare: Vec::new(),
         })
     }
 
-    fn encode(&mut self, audio: &[f32]) -> Result<Cross, ModelError> {
-        let padded;
-        let audio = if audio.len() < SHORTEST {
-            padded = [audio, &vec![0.0; SHORTEST - audio.len()]].concat();
-            &padded
-        } else {
-            audio
-        };
-        let [n1, n2, n3] = frames(audio.len());
-        let positions: Vec<i64> = (0..n3 as i64).collect();
-        let outputs = self.encoder.run(ort::inputs![
-            "x" => TensorRef::from_array_view(([1, audio.len()], audio))?,
-            "n1" => TensorRef::from_array_view(([1_usize], &[n1 as i64][..]))?,
-            "n2" => TensorRef::from_array_view(([1_usize], &[n2 as i64][..]))?,
-            "n3" => TensorRef::from_array_view(([1_usize], &[n3 as i64][..]))?,
-            "pos" => TensorRef::from_array_view(([1, n3], positions.as_slice()))?,
+    /// Brings the stems of some jobs up to the ends of their windows.
+    fn feed(&mut self, jobs: &mut [(u64, Job)]) -> Result<(), ModelError> {
+        let (mut rows, mut starts) = (Vec::new(), vec![0]);
+        for (_, job) in jobs.iter_mut() {
+            if job.length < SHORTEST {
+                // silence that is not in the sound must not get into what others go on from
+                job.stem = Arc::default();
+                job.audio.resize(job.audio.len() + SHORTEST - job.length, 0.0);
+                job.length = SHORTEST;
+            }
+            let stem = held(&job.stem);
+            if stem.lacks(job.length) {
+                let known = stem.needs_from().checked_sub(job.from).ok_or_else(|| gap(job))?;
+                stem.rows_of(job.audio.get(known..).ok_or_else(|| gap(job))?, &mut rows);
+            }
+            starts.push((rows.len() / ROW) as i64);
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let outputs = self.stem.run(ort::inputs![
+            "x" => TensorRef::from_array_view(([rows.len() / ROW, ROW], rows.as_slice()))?,
+            "starts" => TensorRef::from_array_view(([starts.len()], starts.as_slice()))?,
         ])?;
-        let take = |names: &[String; LAYERS]| -> Result<Vec<Vec<f32>>, ModelError> {
-            names.iter().map(|name| Ok(outputs[name.as_str()].try_extract_tensor::<f32>()?.1.to_vec())).collect()
-        };
-        Ok(Cross { keys: take(&self.names.cross_keys)?, values: take(&self.names.cross_values)?, frames: n3 })
+        let mut linear = outputs["linear"].try_extract_tensor::<f32>()?.1;
+        let sums = outputs["sums"].try_extract_tensor::<f32>()?.1;
+        for ((_, job), piece) in jobs.iter_mut().zip(starts.windows(2)) {
+            let (from, to) = (piece[0] as usize, piece[1] as usize);
+            if to > from {
+                let count = places(to - from, SECOND);
+                let (new, rest) = linear.split_at(count * self.shape.stem);
+                linear = rest;
+                held(&job.stem).feed(new, &sums[2 * from..2 * to], self.shape.stem);
+            }
+        }
+        Ok(())
+    }
+
+    /// Encodes whole windows; gives a sequence with cross keys and values for each.
+    fn encode(&mut self, jobs: &[(u64, Job)]) -> Result<Vec<Sequence>, ModelError> {
+        let Shape { stem: width, width: model, layers, .. } = self.shape;
+        let (mut linear, mut starts, mut norms) = (Vec::new(), vec![0], Vec::new());
+        for (_, job) in jobs {
+            let stem = held(&job.stem);
+            linear.extend_from_slice(stem.linear(job.length, width));
+            starts.push((linear.len() / width) as i64);
+            norms.extend(stem.norm(job.length, model));
+        }
+        let outputs = self.encoder.run(ort::inputs![
+            "linear" => TensorRef::from_array_view(([linear.len() / width, width], linear.as_slice()))?,
+            "starts" => TensorRef::from_array_view(([starts.len()], starts.as_slice()))?,
+            "norms" => TensorRef::from_array_view(([jobs.len(), 2], norms.as_slice()))?,
+        ])?;
+        let cross = outputs["cross"].try_extract_tensor::<f32>()?.1;
+        let steps = outputs["cross_steps"].try_extract_tensor::<f32>()?.1;
+        let mut rows = cross.chunks_exact(2 * model * layers).zip(steps);
+        let mut sequences = Vec::with_capacity(jobs.len());
+        for (_, job) in jobs {
+            let count = frames(job.length)[2];
+            let mut sequence = self.spare.pop().unwrap_or_default();
+            (sequence.past, sequence.fed, sequence.frames) = (0, 0, count);
+            let places = [token_limit(job.length).max(job.prefix.len() + 1) + 2 + job.draft.len(), count];
+            for (memories, places) in [&mut sequence.own, &mut sequence.cross].into_iter().zip(places) {
+                memories.resize_with(layers, Memory::default);
+                memories.iter_mut().for_each(|memory| memory.reset(HEADS, model / HEADS, places));
+            }
+            vectorised(
+                #[inline(always)]
+                || remember(rows.by_ref().take(count), model, &mut sequence.cross),
+            );
+            sequences.push(sequence);
+        }
+        Ok(sequences)
     }
 }
 
-/// A row of a cohort: one job on its way.
+fn held(stem: &Mutex<Stem>) -> MutexGuard<'_, Stem> {
+    // a feed that panicked has added whole frames or none
+    stem.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn gap(job: &Job) -> ModelError {
+    ModelError::Inference(format!("the sound of a window begins at sample {}, after what is known of it", job.from))
+}
+
+/// Writes cross keys and values, all layers side by side in each row, to their layers.
+#[inline(always)]
+fn remember<'a>(rows: impl Iterator<Item = (&'a [f32], &'a f32)>, width: usize, layers: &mut [Memory]) {
+    let mut scaled = Vec::new();
+    for (place, (row, step)) in rows.enumerate() {
+        scaled.clear();
+        scaled.extend(row.iter().map(|x| x * step));
+        for (memory, pair) in layers.iter_mut().zip(scaled.chunks_exact(2 * width)) {
+            let (keys, values) = pair.split_at(width);
+            memory.write(place, keys, values);
+        }
+    }
+}
+
+/// One job on its way.
+#[derive(Debug)]
 struct Row {
-    /// Which job of the batch.
-    job: usize,
+    number: u64,
     /// Tokens so far, without begin and end.
     tokens: Vec<u32>,
     /// Tokens to feed next; what follows the first is a prefix or a draft.
     feed: Vec<u32>,
     /// How many of `feed` after the first are given, not to be verified.
     given: usize,
-    /// Places of the cache that are filled.
-    past: usize,
     limit: usize,
     log_probability: f32,
     judged: u32,
     cut_short: bool,
     done: bool,
-    told: bool,
 }
 
 impl Row {
-    fn new(index: usize, job: &Job<'_>) -> Self {
-        let limit = token_limit(job.audio.len()).max(job.prefix.len() + 1);
-        let draft = if job.exact { &[] } else { job.draft };
+    fn new(number: u64, job: Job) -> Self {
+        let limit = token_limit(job.length).max(job.prefix.len() + 1);
         let room = limit - job.prefix.len();
-        let feed = [&[BEGIN], job.prefix, &draft[..draft.len().min(room)]].concat();
+        let feed = [&[BEGIN], job.prefix.as_slice(), &job.draft[..job.draft.len().min(room)]].concat();
         Self {
-            job: index,
-            tokens: job.prefix.to_vec(),
-            feed,
+            number,
             given: job.prefix.len(),
-            past: 0,
+            tokens: job.prefix,
+            feed,
             limit,
             log_probability: 0.0,
             judged: 0,
             cut_short: false,
             done: false,
-            told: false,
         }
     }
 
-    /// What a finished row came to. Its tokens are taken out.
-    fn hypothesis(&mut self, exact: bool) -> Hypothesis {
-        let confidence = if exact { (self.log_probability / self.judged.max(1) as f32).exp() } else { 0.0 };
-        Hypothesis { tokens: std::mem::take(&mut self.tokens), confidence, cut_short: self.cut_short }
+    /// Takes in what is likeliest after each place from the last given one on; says how many fed tokens stay.
+    fn accept(&mut self, predicted: &[u32], log_probabilities: &[f32]) -> usize {
+        let draft = self.feed.split_off(1 + self.given);
+        let mut agreed = 0;
+        let mut last = END;
+        for (place, (&next, &log_probability)) in predicted.iter().zip(log_probabilities).enumerate() {
+            self.take(next, log_probability);
+            last = next;
+            if self.done || draft.get(place) != Some(&next) {
+                break;
+            }
+            agreed += 1;
+        }
+        let accepted = 1 + self.given + agreed;
+        self.feed = vec![last];
+        self.given = 0;
+        accepted
     }
 
-    /// Takes in one row of logits for each place from the last given one on; says how many fed tokens stay.
-    fn accept(&mut self, predicted: &[u32], log_probability: f32) -> usize {
-        let draft = &self.feed[1 + self.given..];
-        let agreed = super::draft::agreement(draft, predicted);
-        let accepted = 1 + self.given + agreed;
-        self.tokens.extend_from_slice(&draft[..agreed]);
-        let next = predicted[agreed];
+    fn take(&mut self, next: u32, log_probability: f32) {
         self.log_probability += log_probability;
         self.judged += 1;
         if next == END {
             self.done = true;
-        } else {
-            self.tokens.push(next);
-            if let Some(keep) = loop_start(&self.tokens) {
-                self.tokens.truncate(keep);
-                (self.done, self.cut_short) = (true, true);
-            } else if self.tokens.len() >= self.limit {
-                (self.done, self.cut_short) = (true, true);
-            }
-        }
-        self.past += accepted;
-        self.feed = vec![next];
-        self.given = 0;
-        accepted
-    }
-}
-
-/// Rows that go through the decoder together.
-struct Cohort {
-    rows: Vec<Row>,
-    cross: Cross,
-    cross_mask: Vec<f32>,
-    keys: Vec<Cache>,
-    values: Vec<Cache>,
-    exact: bool,
-}
-
-fn bucket(length: usize) -> usize {
-    length.div_ceil(BUCKET).max(1) * BUCKET
-}
-
-impl Cohort {
-    fn new(rows: Vec<Row>, crosses: &[&Cross], exact: bool) -> Self {
-        let frames = bucket(crosses.iter().map(|cross| cross.frames).max().unwrap_or(1));
-        let mut cross_mask = vec![MASKED; rows.len() * frames];
-        for (row, cross) in crosses.iter().enumerate() {
-            cross_mask[row * frames..row * frames + cross.frames].fill(0.0);
-        }
-        let caches = vec![Cache::new(rows.len(), BUCKET); LAYERS];
-        Self { cross: Cross::pack(crosses, frames), cross_mask, keys: caches.clone(), values: caches, rows, exact }
-    }
-
-    fn is_done(&self) -> bool {
-        self.rows.iter().all(|row| row.done)
-    }
-
-    /// Drops finished rows once they are half of all: until then copying costs more than taking them along.
-    fn compact(&mut self) {
-        let live: Vec<usize> = (0..self.rows.len()).filter(|&row| !self.rows[row].done).collect();
-        if live.is_empty() || live.len() * 2 > self.rows.len() {
             return;
         }
-        let length = self.keys[0].length;
-        for cache in self.keys.iter_mut().chain(&mut self.values) {
-            *cache = cache.reshape(&live, length);
-        }
-        let rows: Vec<Cross> = live.iter().map(|&row| self.cross.row(row)).collect();
-        let frames = self.cross.frames;
-        self.cross_mask =
-            live.iter().flat_map(|&row| self.cross_mask[row * frames..(row + 1) * frames].to_vec()).collect();
-        self.cross = Cross::pack(&rows.iter().collect::<Vec<_>>(), frames);
-        self.rows.retain(|row| !row.done);
-    }
-
-    /// Makes room for everything that is to be fed next.
-    fn reserve(&mut self) {
-        let longest = self.rows.iter().map(|row| row.past).max().unwrap_or(0);
-        let fed = self.rows.iter().map(|row| row.feed.len()).max().unwrap_or(1);
-        let need = bucket(longest + fed);
-        if need > self.keys[0].length {
-            let all: Vec<usize> = (0..self.rows.len()).collect();
-            for cache in self.keys.iter_mut().chain(&mut self.values) {
-                *cache = cache.reshape(&all, need);
-            }
+        self.tokens.push(next);
+        if let Some(keep) = loop_start(&self.tokens) {
+            self.tokens.truncate(keep);
+            (self.done, self.cut_short) = (true, true);
+        } else if self.tokens.len() >= self.limit {
+            (self.done, self.cut_short) = (true, true);
         }
     }
-}
 
-/// The integer inputs of one pass.
-struct Feed {
-    width: usize,
-    ids: Vec<i64>,
-    positions: Vec<i64>,
-    mask: Vec<f32>,
-    selected: Vec<i64>,
-}
-
-impl Feed {
-    fn new(rows: &[Row], length: usize) -> Self {
-        let width = rows.iter().map(|row| row.feed.len()).max().unwrap_or(1);
-        let total = length + width;
-        let mut ids = vec![i64::from(END); rows.len() * width];
-        let mut positions = vec![0; rows.len() * width];
-        let mut mask = vec![MASKED; rows.len() * width * total];
-        let mut selected = Vec::new();
-        for (index, row) in rows.iter().enumerate() {
-            for place in 0..width {
-                let at = index * width + place;
-                if let Some(&token) = row.feed.get(place) {
-                    ids[at] = i64::from(token);
-                    if place >= row.given && !row.done {
-                        selected.push(at as i64);
-                    }
-                }
-                positions[at] = (row.past + place) as i64;
-                let line = &mut mask[at * total..(at + 1) * total];
-                line[..row.past].fill(0.0);
-                line[length..=length + place].fill(0.0);
-            }
-        }
-        Self { width, ids, positions, mask, selected }
+    fn finish(self) -> Done {
+        let confidence = (self.log_probability / self.judged.max(1) as f32).exp();
+        let hypothesis = Hypothesis { tokens: self.tokens, confidence, cut_short: self.cut_short };
+        Done { number: self.number, hypothesis }
     }
-}
-
-fn best(logits: &[f32]) -> u32 {
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    logits.iter().position(|&logit| logit == highest).unwrap_or(END as usize) as u32
-}
-
-/// Natural logarithm of the probability of the best token.
-fn log_probability(logits: &[f32]) -> f32 {
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    -logits.iter().map(|logit| (logit - highest).exp()).sum::<f32>().ln()
 }
 
 impl Moonshine {
-    fn pass(&mut self, cohort: &mut Cohort) -> Result<(), ModelError> {
-        cohort.reserve();
-        let (rows, length) = (cohort.rows.len(), cohort.keys[0].length);
-        let feed = Feed::new(&cohort.rows, length);
-        let frames = cohort.cross.frames;
-        let mut inputs: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(4 * LAYERS + 5);
-        inputs.push(("ids", TensorRef::from_array_view(([rows, feed.width], feed.ids.as_slice()))?.into()));
-        inputs.push(("pos", TensorRef::from_array_view(([rows, feed.width], feed.positions.as_slice()))?.into()));
-        let mask = ([rows, 1, feed.width, length + feed.width], feed.mask.as_slice());
-        inputs.push(("smask", TensorRef::from_array_view(mask)?.into()));
-        let cross_mask = ([rows, 1, 1, frames], cohort.cross_mask.as_slice());
-        inputs.push(("cmask", TensorRef::from_array_view(cross_mask)?.into()));
-        inputs.push(("sel", TensorRef::from_array_view(([feed.selected.len()], feed.selected.as_slice()))?.into()));
-        for layer in 0..LAYERS {
-            let cache = [rows, HEADS, length, HEAD];
-            let names = &self.names;
-            let keys = (cache, cohort.keys[layer].data.as_slice());
-            inputs.push((&names.keys[layer], TensorRef::from_array_view(keys)?.into()));
-            let values = (cache, cohort.values[layer].data.as_slice());
-            inputs.push((&names.values[layer], TensorRef::from_array_view(values)?.into()));
-            let keys = ([rows, HEADS, HEAD, frames], cohort.cross.keys[layer].as_slice());
-            inputs.push((&names.cross_keys[layer], TensorRef::from_array_view(keys)?.into()));
-            let values = ([rows, HEADS, frames, HEAD], cohort.cross.values[layer].as_slice());
-            inputs.push((&names.cross_values[layer], TensorRef::from_array_view(values)?.into()));
-        }
-        let outputs = self.decoder.run(inputs)?;
-        let logits = outputs["logits"].try_extract_tensor::<f32>()?.1;
-        let mut line = logits.chunks_exact(VOCABULARY);
-        let mut appended = vec![None; rows];
-        for (index, row) in cohort.rows.iter_mut().enumerate().filter(|(_, row)| !row.done) {
-            let past = row.past;
-            let judged: Vec<&[f32]> = line.by_ref().take(row.feed.len() - row.given).collect();
-            let predicted: Vec<u32> = judged.iter().map(|logits| best(logits)).collect();
-            let sure = if cohort.exact { log_probability(judged[0]) } else { 0.0 };
-            let accepted = row.accept(&predicted, sure);
-            appended[index] = Some((past, accepted));
-        }
-        for layer in 0..LAYERS {
-            let keys = outputs[self.names.new_keys[layer].as_str()].try_extract_tensor::<f32>()?.1;
-            let values = outputs[self.names.new_values[layer].as_str()].try_extract_tensor::<f32>()?.1;
-            for (row, &(past, accepted)) in appended.iter().enumerate().filter_map(|(row, a)| Some((row, a.as_ref()?)))
-            {
-                cohort.keys[layer].append(row, past, keys, feed.width, accepted);
-                cohort.values[layer].append(row, past, values, feed.width, accepted);
+    fn decode(&mut self) -> Result<(), ModelError> {
+        let (mut tokens, mut selected) = (Vec::new(), Vec::new());
+        {
+            let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
+            for (row, sequence) in self.rows.iter().zip(sequences.iter_mut()) {
+                sequence.fed = row.feed.len();
+                selected.extend((row.given..row.feed.len()).map(|place| (tokens.len() + place) as i64));
+                tokens.extend(row.feed.iter().map(|&token| i64::from(token)));
             }
+        }
+        let outputs = self.decoder.run(ort::inputs![
+            "tokens" => TensorRef::from_array_view(([tokens.len()], tokens.as_slice()))?,
+            "selected" => TensorRef::from_array_view(([selected.len()], selected.as_slice()))?,
+        ])?;
+        let best = outputs["best"].try_extract_tensor::<i32>()?.1;
+        let log_probabilities = outputs["log_probability"].try_extract_tensor::<f32>()?.1;
+        let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut at = 0;
+        for (row, sequence) in self.rows.iter_mut().zip(sequences.iter_mut()) {
+            let judged = at..at + row.feed.len() - row.given;
+            at = judged.end;
+            let predicted: Vec<u32> = best[judged.clone()].iter().map(|&token| token as u32).collect();
+            sequence.past += row.accept(&predicted, &log_probabilities[judged]);
         }
         Ok(())
     }
 
-    fn decode(&mut self, mut cohort: Cohort, batch: &mut dyn Batch) -> Result<(), ModelError> {
-        while !cohort.is_done() {
-            self.pass(&mut cohort)?;
-            let exact = cohort.exact;
-            for row in cohort.rows.iter_mut().filter(|row| row.done && !row.told) {
-                row.told = true;
-                batch.done(row.job, row.hypothesis(exact));
-            }
-            cohort.compact();
-            batch.between();
+    /// Takes out what is done.
+    fn collect(&mut self) -> Vec<Done> {
+        let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut done = Vec::new();
+        for index in (0..self.rows.len()).rev().filter(|&index| self.rows[index].done).collect::<Vec<_>>() {
+            self.spare.push(sequences.swap_remove(index));
+            done.push(self.rows.swap_remove(index).finish());
         }
-        Ok(())
+        done
     }
-}
-
-/// Which jobs may share a cohort: all drafted ones, and exact ones of one shape.
-fn cohort_key(job: &Job<'_>) -> Option<(usize, usize)> {
-    job.exact.then(|| (bucket(frames(job.audio.len().max(SHORTEST))[2]), job.prefix.len()))
 }
 
 impl SpeechModel for Moonshine {
@@ -377,30 +299,29 @@ impl SpeechModel for Moonshine {
         &self.version
     }
 
-    fn batch_limit(&self) -> usize {
-        BATCH_LIMIT
+    fn vocabulary(&self) -> Arc<dyn Vocabulary> {
+        Arc::clone(&self.tokenizer) as Arc<dyn Vocabulary>
     }
 
-    fn transcribe(&mut self, jobs: &[Job<'_>], batch: &mut dyn Batch) -> Result<(), ModelError> {
-        let mut cohorts: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        for (index, job) in jobs.iter().enumerate() {
-            cohorts.entry(cohort_key(job)).or_default().push(index);
-        }
-        for (key, members) in cohorts {
-            let mut crosses = Vec::with_capacity(members.len());
-            for &member in &members {
-                crosses.push(self.encode(jobs[member].audio)?);
-                batch.between();
-            }
-            let rows = members.iter().map(|&index| Row::new(index, &jobs[index])).collect();
-            let cohort = Cohort::new(rows, &crosses.iter().collect::<Vec<_>>(), key.is_some());
-            self.decode(cohort, batch)?;
-        }
+    fn admit(&mut self, mut jobs: Vec<(u64, Job)>) -> Result<(), ModelError> {
+        self.feed(&mut jobs)?;
+        let encoded = self.encode(&jobs)?;
+        self.sequences.lock().unwrap_or_else(PoisonError::into_inner).extend(encoded);
+        self.rows.extend(jobs.into_iter().map(|(number, job)| Row::new(number, job)));
         Ok(())
     }
 
-    fn vocabulary(&self) -> Arc<dyn Vocabulary> {
-        Arc::clone(&self.tokenizer) as Arc<dyn Vocabulary>
+    fn live(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn pass(&mut self) -> Result<Vec<Done>, ModelError> {
+        if let Err(error) = self.decode() {
+            self.rows.clear();
+            self.sequences.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            return Err(error);
+        }
+        Ok(self.collect())
     }
 }
 
@@ -408,29 +329,38 @@ impl SpeechModel for Moonshine {
 mod tests {
     use super::*;
 
-    #[test]
-    fn counts_frames_as_the_graph_does() {
-        assert_eq!(frames(16_000), [249, 81, 40]);
-        assert!(frames(SHORTEST)[2] >= 1);
+    fn row(prefix: &[u32], draft: &[u32], length: usize) -> Row {
+        Row::new(7, Job { length, prefix: prefix.to_vec(), draft: draft.to_vec(), ..Job::default() })
     }
 
     #[test]
     fn a_draft_is_taken_as_far_as_it_is_right() {
-        let audio = vec![0.0; 32_000];
-        let mut row = Row::new(0, &Job { audio: &audio, prefix: &[5], draft: &[6, 7, 8], exact: false });
+        let mut row = row(&[5], &[6, 7, 8], 32_000);
         assert_eq!(row.feed, [1, 5, 6, 7, 8]);
-        assert_eq!(row.accept(&[6, 9, 1, 1], 0.0), 3);
-        assert_eq!(
-            (row.tokens.as_slice(), row.feed.as_slice(), row.past, row.done),
-            (&[5, 6, 9][..], &[9][..], 3, false)
-        );
-        row.accept(&[END], 0.0);
+        assert_eq!(row.accept(&[6, 9, 1, 1], &[0.0; 4]), 3);
+        assert_eq!((row.tokens.as_slice(), row.feed.as_slice(), row.done), (&[5, 6, 9][..], &[9][..], false));
+        row.accept(&[END], &[0.0]);
         assert!(row.done);
     }
 
     #[test]
-    fn an_exact_job_ignores_its_draft() {
-        let row = Row::new(0, &Job { audio: &[0.0; 16_000], prefix: &[], draft: &[6, 7], exact: true });
-        assert_eq!(row.feed, [1]);
+    fn a_draft_changes_neither_tokens_nor_confidence() {
+        let said = [11, 12, 11, 12, 11, 12, 11, 12, 13];
+        let log = |place: usize| -0.25 * place as f32;
+        let run = |draft: &[u32]| {
+            let mut row = row(&[], draft, 160_000);
+            let mut at = 0;
+            while !row.done {
+                let judged = at..at + row.feed.len();
+                let predicted: Vec<u32> = judged.clone().map(|i| said.get(i).copied().unwrap_or(END)).collect();
+                at += row.accept(&predicted, &judged.map(log).collect::<Vec<_>>());
+            }
+            row.finish().hypothesis
+        };
+        let alone = run(&[]);
+        assert!(alone.cut_short);
+        for draft in [&said[..], &said[..3], &[11, 12, 9, 9], &[8]] {
+            assert_eq!(run(draft), alone);
+        }
     }
 }

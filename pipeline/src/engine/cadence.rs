@@ -1,0 +1,125 @@
+//! How often partials are made: often on a quiet machine, less often before anything else suffers.
+
+use std::time::Duration;
+
+/// Steps in seconds of media time between two partials. Each divides the grid of commits.
+const STEPS: [f64; 5] = [0.2, 0.5, 1.0, 2.0, 4.0];
+/// How long a share of busy time is measured.
+const SPAN: Duration = Duration::from_secs(1);
+/// Below this share of busy time partials come more often. The next faster step costs at most 2.5 times as much, which
+/// must stay below `SLOWER`.
+const FASTER: f64 = 0.25;
+/// Above this share they come less often than on a quiet machine, not less often than asked for.
+const SLOWER: f64 = 0.7;
+/// Above this share, or when work waits, they come less often than asked for.
+const STRETCHED: f64 = 0.9;
+/// Below this share they come more often again, up to what was asked for: twice as often costs at most twice as much.
+const RELAXED: f64 = 0.45;
+/// Work that waits this long is late.
+const LATE: Duration = Duration::from_millis(250);
+
+/// Chooses the cadence from how busy the threads are.
+#[derive(Debug)]
+pub struct Cadence {
+    step: usize,
+    /// Time the present measurement began, and busy time before it.
+    since: Duration,
+    busy_before: Duration,
+}
+
+impl Default for Cadence {
+    fn default() -> Self {
+        Self { step: 1, since: Duration::ZERO, busy_before: Duration::ZERO }
+    }
+}
+
+impl Cadence {
+    /// Seconds between partials for someone who asked for `interval` and allows them down to `fastest`.
+    pub fn interval(&self, interval: f64, fastest: f64) -> f64 {
+        match self.step {
+            0 => fastest.min(interval),
+            1 => interval,
+            step => interval.max(STEPS[step]),
+        }
+    }
+
+    /// True while partials come less often than asked for.
+    pub fn stretched(&self) -> bool {
+        self.step > 1
+    }
+
+    /// Takes note of the busy time of all `threads` so far and of how long work has waited.
+    pub fn observe(&mut self, now: Duration, busy: Duration, threads: usize, waited: Duration) {
+        let span = now.saturating_sub(self.since);
+        if span < SPAN {
+            return;
+        }
+        let share = busy.saturating_sub(self.busy_before).as_secs_f64() / (span.as_secs_f64() * threads as f64);
+        (self.since, self.busy_before) = (now, busy);
+        if share > STRETCHED || waited > LATE {
+            self.step = (self.step + 1).min(STEPS.len() - 1);
+        } else if share > SLOWER && self.step == 0 {
+            self.step = 1;
+        } else if share < FASTER || (self.step > 1 && share < RELAXED) {
+            self.step = self.step.saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps of one span at a share of busy time of two threads.
+    struct Turn {
+        cadence: Cadence,
+        now: Duration,
+        busy: Duration,
+    }
+
+    impl Turn {
+        fn new() -> Self {
+            Self { cadence: Cadence::default(), now: Duration::ZERO, busy: Duration::ZERO }
+        }
+
+        fn run(&mut self, steps: usize, share: f64, waited: Duration) -> f64 {
+            for _ in 0..steps {
+                self.now += SPAN;
+                self.busy += SPAN.mul_f64(2.0 * share);
+                self.cadence.observe(self.now, self.busy, 2, waited);
+            }
+            self.cadence.interval(0.5, 0.2)
+        }
+    }
+
+    #[test]
+    fn a_quiet_machine_gives_partials_more_often() {
+        let mut turn = Turn::new();
+        assert_eq!(turn.cadence.interval(0.5, 0.2), 0.5);
+        assert_eq!(turn.run(2, 0.1, Duration::ZERO), 0.2);
+        assert_eq!(turn.run(5, 0.5, Duration::ZERO), 0.2);
+        assert_eq!(turn.run(1, 0.8, Duration::ZERO), 0.5);
+        assert_eq!(turn.cadence.interval(0.5, 0.5), 0.5);
+    }
+
+    #[test]
+    fn overload_stretches_partials_step_by_step_and_says_so() {
+        let mut turn = Turn::new();
+        assert_eq!(turn.run(1, 0.95, Duration::ZERO), 1.0);
+        assert!(turn.cadence.stretched());
+        assert_eq!(turn.run(1, 0.5, Duration::from_secs(1)), 2.0);
+        assert_eq!(turn.run(5, 1.0, Duration::ZERO), 4.0);
+        assert_eq!(turn.run(1, 0.6, Duration::ZERO), 4.0);
+        assert_eq!(turn.run(3, 0.3, Duration::ZERO), 0.5);
+        assert!(!turn.cadence.stretched());
+    }
+
+    #[test]
+    fn asking_for_less_is_never_overruled() {
+        let mut turn = Turn::new();
+        turn.run(2, 0.0, Duration::ZERO);
+        assert_eq!(turn.cadence.interval(2.0, 2.0), 2.0);
+        turn.run(2, 0.95, Duration::ZERO);
+        assert_eq!(turn.cadence.interval(2.0, 2.0), 2.0);
+    }
+}

@@ -1,0 +1,362 @@
+//! The speech work of all calls, on a fixed number of threads of its own, so that it never blocks a socket.
+//!
+//! A thread judges voice first (cheap, everything waits for it), then encodes what the [`schedule`] gives, then makes one
+//! decoder pass over everything that is under way; what has been encoded meanwhile joins the next pass.
+//!
+//! **Bounds.** A channel has at most one voice request and one partial under way, and a call only so many finals, so
+//! those queues are bounded by the number of calls; beyond `max_partials` a partial is refused and its cadence stretches.
+
+pub mod cadence;
+pub mod schedule;
+mod worker;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use self::{
+    cadence::Cadence,
+    schedule::{Class, Schedule},
+    worker::Worker,
+};
+use crate::{
+    SPEECH_RATE,
+    metrics::PipelineMetrics,
+    models::{ModelError, Models},
+    recogniser::{Hypothesis, Job, Vocabulary},
+    settings::PartialSettings,
+    vad::VadLane,
+};
+
+/// Channels that make a whole batch of voice activity.
+const VAD_BATCH: usize = 32;
+/// Batches of voice activity are at least this far apart, unless a whole one waits: half a frame of the voice model.
+const VAD_PACE: Duration = Duration::from_millis(16);
+
+/// How the engine runs.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Threads, each with its own copy of the models.
+    pub threads: usize,
+    /// Partials that may wait before more are refused.
+    pub max_partials: usize,
+}
+
+/// What a hypothesis is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Partial,
+    Commit,
+    Final,
+}
+
+impl Purpose {
+    const fn class(self) -> Class {
+        match self {
+            Self::Partial | Self::Commit => Class::Shown,
+            Self::Final => Class::Exact,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Partial => "partial",
+            Self::Commit => "commit",
+            Self::Final => "final",
+        }
+    }
+}
+
+/// A window of speech to write down.
+#[derive(Debug)]
+pub struct Request {
+    pub purpose: Purpose,
+    /// Who shares a turn: calls of one tenant have one number.
+    pub tenant: u64,
+    /// Whether it waits a moment for others to share a batch with; finals never do.
+    pub paced: bool,
+    pub job: Job,
+}
+
+/// What was heard.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Heard {
+    pub tokens: Vec<u32>,
+    /// Text of the prefix.
+    pub stable: String,
+    /// Text after the prefix.
+    pub tail: String,
+    pub confidence: f32,
+    /// For each token, whether a word begins with it.
+    pub begins_word: Vec<bool>,
+}
+
+impl Heard {
+    fn new(vocabulary: &dyn Vocabulary, prefix: &[u32], hypothesis: Hypothesis) -> Self {
+        let Hypothesis { tokens, confidence, .. } = hypothesis;
+        let stable = vocabulary.text(prefix);
+        let text = vocabulary.text(&tokens);
+        let tail = text.get(stable.len()..).unwrap_or_default().trim_start().to_owned();
+        let begins_word = tokens.iter().map(|&token| vocabulary.begins_word(token)).collect();
+        Self { tokens, stable, tail, confidence, begins_word }
+    }
+
+    /// The largest number of first tokens, at most `limit`, that ends where a word ends.
+    pub fn whole_words(&self, limit: usize) -> usize {
+        (1..=limit).rev().find(|&count| self.begins_word.get(count) == Some(&true)).unwrap_or(0)
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> String {
+        match (self.stable.is_empty(), self.tail.is_empty()) {
+            (true, _) => self.tail.clone(),
+            (_, true) => self.stable.clone(),
+            _ => format!("{} {}", self.stable, self.tail),
+        }
+    }
+}
+
+/// Why there is no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    #[error("too many partials are waiting")]
+    Overloaded,
+    #[error("the speech engine has stopped")]
+    Stopped,
+    #[error("{0}")]
+    Model(String),
+}
+
+type Reply<T> = oneshot::Sender<Result<T, EngineError>>;
+
+struct VoiceRequest {
+    lanes: Vec<VadLane>,
+    since: Instant,
+    reply: Reply<Vec<VadLane>>,
+}
+
+struct Ticket {
+    request: Request,
+    reply: Reply<Heard>,
+}
+
+struct Queues {
+    voice: Vec<VoiceRequest>,
+    /// When voice was last judged.
+    judged: Option<Duration>,
+    schedule: Schedule<Ticket>,
+    cadence: Cadence,
+    busy: Duration,
+    stopping: bool,
+}
+
+impl Queues {
+    fn lanes(&self) -> usize {
+        self.voice.iter().map(|request| request.lanes.len()).sum()
+    }
+
+    /// When the voice requests that wait may go, if there are any.
+    fn next_voice(&self, now: Duration) -> Option<Duration> {
+        let paced = self.judged.map_or(now, |last| now.max(last + VAD_PACE));
+        (!self.voice.is_empty()).then(|| if self.lanes() >= VAD_BATCH { now } else { paced })
+    }
+
+    /// Requests that fit one batch of voice activity, when it is time.
+    fn take_voice(&mut self, now: Duration) -> Vec<VoiceRequest> {
+        if self.next_voice(now).is_none_or(|next| next > now) {
+            return Vec::new();
+        }
+        self.judged = Some(now);
+        let mut lanes = 0;
+        let fits = |request: &&VoiceRequest| {
+            lanes += request.lanes.len();
+            lanes <= VAD_BATCH
+        };
+        let count = self.voice.iter().take_while(fits).count().max(1);
+        self.voice.drain(..count).collect()
+    }
+}
+
+struct Shared {
+    queues: Mutex<Queues>,
+    work: Condvar,
+    metrics: PipelineMetrics,
+    started: Instant,
+    threads: usize,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        // a panic elsewhere cannot leave the queues half changed: every change is one push or take
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Takes note of time that a thread was busy.
+    fn worked(&self, time: Duration) {
+        let now = self.now();
+        let mut queues = self.lock();
+        queues.busy += time;
+        let (busy, waited) = (queues.busy, queues.schedule.oldest_shown(now));
+        queues.cadence.observe(now, busy, self.threads, waited);
+        self.metrics.busy_seconds.inc_by(time.as_secs_f64());
+    }
+
+    fn show_depths(&self, queues: &Queues) {
+        let show = |queue: &str, count: usize| self.metrics.queue_depth.with_label_values(&[queue]).set(count as i64);
+        show("vad", queues.voice.len());
+        show("exact", queues.schedule.waiting(Class::Exact));
+        show("partial", queues.schedule.waiting(Class::Shown));
+    }
+}
+
+/// Handle to the threads; they stop when the last handle is gone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    version: String,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Loads the models once a thread and starts.
+    ///
+    /// # Errors
+    /// When a model cannot be loaded.
+    pub fn start(models: &Models, settings: &EngineSettings, metrics: PipelineMetrics) -> Result<Self, ModelError> {
+        let count = settings.threads.max(1);
+        let shared = Arc::new(Shared {
+            queues: Mutex::new(Queues {
+                voice: Vec::new(),
+                judged: None,
+                schedule: Schedule::new(settings.max_partials),
+                cadence: Cadence::default(),
+                busy: Duration::ZERO,
+                stopping: false,
+            }),
+            work: Condvar::new(),
+            metrics,
+            started: Instant::now(),
+            threads: count,
+        });
+        let mut threads = Vec::new();
+        let mut version = String::new();
+        for index in 0..count {
+            let model = models.recogniser()?;
+            model.version().clone_into(&mut version);
+            let worker = Worker {
+                shared: Arc::clone(&shared),
+                vad: models.vad()?,
+                vocabulary: model.vocabulary(),
+                model,
+                waiting: HashMap::new(),
+                numbers: 0,
+            };
+            let thread = thread::Builder::new()
+                .name(format!("speech-{index}"))
+                .spawn(move || worker.run())
+                .map_err(|error| ModelError::Runtime(error.to_string()))?;
+            threads.push(thread);
+        }
+        Ok(Self { inner: Arc::new(Inner { shared, version, threads }) })
+    }
+
+    /// Names models and graphs: goes into every final.
+    pub fn version(&self) -> &str {
+        &self.inner.version
+    }
+
+    /// Where the engine counts.
+    pub fn metrics(&self) -> &PipelineMetrics {
+        &self.inner.shared.metrics
+    }
+
+    /// Seconds of media time between two partials now, and whether that is longer than asked for.
+    pub fn cadence(&self, settings: &PartialSettings) -> (f64, bool) {
+        let queues = self.inner.shared.lock();
+        (queues.cadence.interval(settings.interval, settings.fastest), queues.cadence.stretched())
+    }
+
+    /// Judges the frames of some channels; `paced` ones wait a moment for others to share a batch with.
+    ///
+    /// # Errors
+    /// When the engine stops or the runtime fails.
+    pub async fn voice(&self, lanes: Vec<VadLane>, paced: bool) -> Result<Vec<VadLane>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        let shared = &self.inner.shared;
+        {
+            let mut queues = shared.lock();
+            if queues.stopping {
+                return Err(EngineError::Stopped);
+            }
+            queues.voice.push(VoiceRequest { lanes, since: Instant::now(), reply });
+            if !paced {
+                queues.judged = None;
+            }
+        }
+        shared.work.notify_one();
+        answer.await.unwrap_or(Err(EngineError::Stopped))
+    }
+
+    /// Queues a window; dropping the receiver withdraws it.
+    ///
+    /// # Errors
+    /// When too many partials wait, or the engine has stopped.
+    pub fn transcribe(&self, request: Request) -> Result<oneshot::Receiver<Result<Heard, EngineError>>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        let shared = &self.inner.shared;
+        let mut queues = shared.lock();
+        if queues.stopping {
+            return Err(EngineError::Stopped);
+        }
+        let (class, tenant, paced) = (request.purpose.class(), request.tenant, request.paced);
+        let seconds = request.job.length as f64 / f64::from(SPEECH_RATE);
+        if queues.schedule.push(class, tenant, shared.now(), seconds, Ticket { request, reply }).is_err() {
+            shared.metrics.partials_refused.inc();
+            return Err(EngineError::Overloaded);
+        }
+        if !paced {
+            queues.schedule.hurry();
+        }
+        drop(queues);
+        shared.work.notify_one();
+        Ok(answer)
+    }
+
+    /// How long the oldest work has waited: a measure of overload.
+    pub fn oldest_wait(&self) -> Duration {
+        let shared = &self.inner.shared;
+        let queues = shared.lock();
+        let voice = queues.voice.iter().map(|request| request.since.elapsed()).max().unwrap_or_default();
+        voice.max(queues.schedule.oldest_exact(shared.now()))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.lock().stopping = true;
+        self.shared.work.notify_all();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a speech thread panicked");
+            }
+        }
+    }
+}
+
+/// A reply that nobody waits for any more is of no use to anyone.
+fn answer<T>(reply: Reply<T>, value: Result<T, EngineError>) {
+    drop(reply.send(value));
+}

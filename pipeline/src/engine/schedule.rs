@@ -1,0 +1,296 @@
+//! What is worked on next: a pure queue on a clock that its caller reads, so that tests can turn it.
+//!
+//! **Order.** What a final waits for goes before what is only shown meanwhile. Within each, tenants take turns by the
+//! seconds of sound they have had worked on (start-time fair queueing): one that floods the machine waits behind itself.
+//! **Pace.** What is only shown is released at most every [`PACE`], so that many calls share a batch; the first after a
+//! quiet spell goes at once.
+
+use std::{
+    cmp::Ordering,
+    collections::{BinaryHeap, HashMap},
+    time::Duration,
+};
+
+/// Releases of partials are at least this far apart, unless a whole batch waits.
+const PACE: Duration = Duration::from_millis(80);
+/// Tenants remembered before those that have nothing waiting are forgotten.
+const REMEMBERED: usize = 1024;
+
+/// How urgent a piece of work is, most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A final waits for it.
+    Exact,
+    /// It is shown while someone speaks.
+    Shown,
+}
+
+struct Item<T> {
+    /// Virtual time at which its tenant's turn has come.
+    turn: f64,
+    /// Order of arrival among equals.
+    number: u64,
+    since: Duration,
+    seconds: f64,
+    work: T,
+}
+
+impl<T> PartialEq for Item<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl<T> Eq for Item<T> {}
+impl<T> PartialOrd for Item<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<T> Ord for Item<T> {
+    /// The heap gives the greatest first: the earliest turn.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.turn.total_cmp(&self.turn).then(other.number.cmp(&self.number))
+    }
+}
+
+/// One class of work.
+struct Line<T> {
+    heap: BinaryHeap<Item<T>>,
+    /// Virtual time: the turn of what was taken last.
+    now: f64,
+    /// When the next turn of each tenant comes.
+    tenants: HashMap<u64, f64>,
+}
+
+impl<T> Default for Line<T> {
+    fn default() -> Self {
+        Self { heap: BinaryHeap::new(), now: 0.0, tenants: HashMap::new() }
+    }
+}
+
+impl<T> Line<T> {
+    fn push(&mut self, tenant: u64, number: u64, since: Duration, seconds: f64, work: T) {
+        if self.tenants.len() >= REMEMBERED {
+            let now = self.now;
+            self.tenants.retain(|_, next| *next > now);
+        }
+        let next = self.tenants.entry(tenant).or_insert(self.now);
+        let turn = next.max(self.now);
+        *next = turn + seconds;
+        self.heap.push(Item { turn, number, since, seconds, work });
+    }
+
+    fn pop(&mut self) -> Option<Item<T>> {
+        let item = self.heap.pop()?;
+        self.now = self.now.max(item.turn);
+        Some(item)
+    }
+
+    fn oldest(&self) -> Option<Duration> {
+        self.heap.iter().map(|item| item.since).min()
+    }
+}
+
+/// The queue.
+pub struct Schedule<T> {
+    exact: Line<T>,
+    shown: Line<T>,
+    /// Most pieces of work to be shown that may wait.
+    most_shown: usize,
+    released: Option<Duration>,
+    numbers: u64,
+}
+
+impl<T> Schedule<T> {
+    pub fn new(most_shown: usize) -> Self {
+        Self { exact: Line::default(), shown: Line::default(), most_shown, released: None, numbers: 0 }
+    }
+
+    fn line(&mut self, class: Class) -> &mut Line<T> {
+        match class {
+            Class::Exact => &mut self.exact,
+            Class::Shown => &mut self.shown,
+        }
+    }
+
+    /// How many wait.
+    pub fn waiting(&self, class: Class) -> usize {
+        match class {
+            Class::Exact => self.exact.heap.len(),
+            Class::Shown => self.shown.heap.len(),
+        }
+    }
+
+    /// Queues work on `seconds` of sound of a tenant. Gives it back when too much of its class waits.
+    pub fn push(&mut self, class: Class, tenant: u64, now: Duration, seconds: f64, work: T) -> Result<(), T> {
+        if class == Class::Shown && self.shown.heap.len() >= self.most_shown {
+            return Err(work);
+        }
+        self.numbers += 1;
+        let number = self.numbers;
+        self.line(class).push(tenant, number, now, seconds, work);
+        Ok(())
+    }
+
+    /// Lets what waits go at once.
+    pub fn hurry(&mut self) {
+        self.released = None;
+    }
+
+    /// Takes work of about `budget` seconds of sound, at least one piece when one may go; `wanted` says whether someone
+    /// still waits for it.
+    pub fn take(&mut self, now: Duration, budget: f64, wanted: impl Fn(&T) -> bool) -> Vec<(Duration, T)> {
+        let mut taken = Vec::new();
+        let mut left = budget;
+        self.fill(Class::Exact, &mut left, &wanted, &mut taken);
+        if left > 0.0 && self.may_show(now, budget) {
+            let before = taken.len();
+            self.fill(Class::Shown, &mut left, &wanted, &mut taken);
+            if taken.len() > before {
+                self.released = Some(now);
+            }
+        }
+        taken
+    }
+
+    fn fill(&mut self, class: Class, left: &mut f64, wanted: impl Fn(&T) -> bool, taken: &mut Vec<(Duration, T)>) {
+        while *left > 0.0 {
+            let Some(item) = self.line(class).pop() else { return };
+            if wanted(&item.work) {
+                *left -= item.seconds;
+                taken.push((item.since, item.work));
+            }
+        }
+    }
+
+    fn may_show(&self, now: Duration, budget: f64) -> bool {
+        let full = || self.shown.heap.iter().map(|item| item.seconds).sum::<f64>() >= budget;
+        self.released.is_none_or(|last| now >= last + PACE) || full()
+    }
+
+    /// When something that waits now may go, if anything waits.
+    pub fn next(&self, now: Duration) -> Option<Duration> {
+        if !self.exact.heap.is_empty() {
+            return Some(now);
+        }
+        let shown = !self.shown.heap.is_empty();
+        shown.then(|| self.released.map_or(now, |last| now.max(last + PACE)))
+    }
+
+    /// How long the oldest work that a final waits for has waited.
+    pub fn oldest_exact(&self, now: Duration) -> Duration {
+        self.exact.oldest().map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
+    /// The same for what is only shown.
+    pub fn oldest_shown(&self, now: Duration) -> Duration {
+        self.shown.oldest().map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUDGET: f64 = 8.0;
+
+    fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn names(taken: Vec<(Duration, &'static str)>) -> Vec<&'static str> {
+        taken.into_iter().map(|(_, name)| name).collect()
+    }
+
+    #[test]
+    fn what_a_final_waits_for_goes_first() {
+        let mut schedule = Schedule::new(100);
+        schedule.push(Class::Shown, 1, at(0), 2.0, "partial").unwrap();
+        schedule.push(Class::Exact, 1, at(5), 2.0, "final").unwrap();
+        assert_eq!(names(schedule.take(at(10), BUDGET, |_| true)), ["final", "partial"]);
+    }
+
+    #[test]
+    fn a_burst_is_worked_off_in_batches_without_losing_any() {
+        let mut schedule = Schedule::new(1000);
+        for i in 0..100_u64 {
+            schedule.push(Class::Exact, i % 3, at(i), 3.0, i).unwrap();
+        }
+        let mut seen = Vec::new();
+        while schedule.waiting(Class::Exact) > 0 {
+            let taken = schedule.take(at(200), BUDGET, |_| true);
+            assert!((1..=3).contains(&taken.len()), "{}", taken.len());
+            seen.extend(taken.into_iter().map(|(_, i)| i));
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_tenant_that_floods_waits_behind_itself() {
+        let mut schedule = Schedule::new(1000);
+        for _ in 0..200 {
+            schedule.push(Class::Exact, 1, at(0), 4.0, "flood").unwrap();
+        }
+        for _ in 0..5 {
+            schedule.push(Class::Exact, 2, at(1), 4.0, "other").unwrap();
+        }
+        // of the first twenty pieces every second one is the other tenant's, until it has no more
+        let first: Vec<_> = (0..10).flat_map(|_| names(schedule.take(at(2), BUDGET, |_| true))).collect();
+        assert_eq!(first.iter().filter(|name| **name == "other").count(), 5, "{first:?}");
+        assert!(first[..11].contains(&"other"));
+    }
+
+    #[test]
+    fn a_tenant_gains_nothing_by_having_been_quiet() {
+        let mut schedule = Schedule::new(1000);
+        for _ in 0..50 {
+            schedule.push(Class::Exact, 1, at(0), 4.0, "busy").unwrap();
+            schedule.take(at(0), BUDGET, |_| true);
+        }
+        for _ in 0..20 {
+            schedule.push(Class::Exact, 1, at(1), 4.0, "busy").unwrap();
+            schedule.push(Class::Exact, 2, at(1), 4.0, "new").unwrap();
+        }
+        let first: Vec<_> = (0..10).flat_map(|_| names(schedule.take(at(2), BUDGET, |_| true))).collect();
+        let new = first.iter().filter(|name| **name == "new").count();
+        assert!((9..=11).contains(&new), "{new} of {}", first.len());
+    }
+
+    #[test]
+    fn partials_are_released_together_but_the_first_goes_at_once() {
+        let mut schedule = Schedule::new(100);
+        schedule.push(Class::Shown, 1, at(0), 1.0, "a").unwrap();
+        assert_eq!(names(schedule.take(at(0), BUDGET, |_| true)), ["a"]);
+        schedule.push(Class::Shown, 1, at(10), 1.0, "b").unwrap();
+        schedule.push(Class::Shown, 2, at(20), 1.0, "c").unwrap();
+        assert_eq!(schedule.next(at(20)), Some(at(80)));
+        assert!(schedule.take(at(30), BUDGET, |_| true).is_empty());
+        assert_eq!(names(schedule.take(at(80), BUDGET, |_| true)).len(), 2);
+        // a whole batch does not wait
+        for name in ["d", "e"] {
+            schedule.push(Class::Shown, 1, at(85), 4.0, name).unwrap();
+        }
+        assert_eq!(names(schedule.take(at(85), BUDGET, |_| true)).len(), 2);
+    }
+
+    #[test]
+    fn too_many_partials_are_refused_and_finals_never() {
+        let mut schedule = Schedule::new(2);
+        assert!(schedule.push(Class::Shown, 1, at(0), 1.0, 1).is_ok());
+        assert!(schedule.push(Class::Shown, 1, at(0), 1.0, 2).is_ok());
+        assert_eq!(schedule.push(Class::Shown, 1, at(0), 1.0, 3), Err(3));
+        assert!(schedule.push(Class::Exact, 1, at(0), 1.0, 4).is_ok());
+        assert_eq!(schedule.waiting(Class::Shown), 2);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_left_out() {
+        let mut schedule = Schedule::new(10);
+        schedule.push(Class::Exact, 1, at(0), 1.0, "gone").unwrap();
+        schedule.push(Class::Exact, 1, at(3), 1.0, "wanted").unwrap();
+        assert_eq!(schedule.oldest_exact(at(10)), at(10));
+        assert_eq!(names(schedule.take(at(10), BUDGET, |name| *name != "gone")), ["wanted"]);
+        assert_eq!((schedule.oldest_exact(at(10)), schedule.next(at(10))), (Duration::ZERO, None));
+    }
+}

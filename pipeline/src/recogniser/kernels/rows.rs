@@ -1,0 +1,154 @@
+//! What happens to a row between two products of bytes. Widths are multiples of [`LANES`].
+
+use super::lanes::{LANES, byte, gelu, largest_of, nearest, silu, squares_of, sum_of};
+
+/// The largest byte of a row is this far from the middle.
+const REACH: f32 = 127.0;
+/// Fine steps in one coarse step: what rounding to whole coarse steps leaves over, up to a half, as bytes.
+const FINE: f32 = 254.0;
+/// A row of zeros must not be divided by zero.
+const TINY: f32 = 1e-9;
+/// Added to the variance of a row before it is divided by.
+const EPSILON: f32 = 1e-5;
+
+/// Rounds a row to bytes around 128; gives what one step is worth.
+#[inline(always)]
+pub fn quantise(row: &[f32], bytes: &mut [u8]) -> f32 {
+    let most = largest_of(row, TINY, f32::abs);
+    let factor = REACH / most;
+    for (to, from) in bytes.iter_mut().zip(row) {
+        *to = byte(*from, factor);
+    }
+    most / REACH
+}
+
+/// Rounds a row to two rows of bytes, coarse and fine: about sixteen bits together.
+#[inline(always)]
+pub fn quantise_fine(row: &[f32], coarse: &mut [u8], fine: &mut [u8]) -> f32 {
+    let most = largest_of(row, TINY, f32::abs);
+    let factor = REACH / most;
+    for ((coarse, fine), from) in coarse.iter_mut().zip(fine).zip(row) {
+        let scaled = from * factor;
+        *coarse = byte(scaled, 1.0);
+        *fine = byte(scaled - nearest(scaled), FINE);
+    }
+    most / REACH
+}
+
+/// Puts the products of coarse and fine rows together.
+#[inline(always)]
+pub fn join(coarse: &[f32], fine: &[f32], step: f32, out: &mut [f32]) {
+    for ((out, coarse), fine) in out.iter_mut().zip(coarse).zip(fine) {
+        *out = fine.mul_add(1.0 / FINE, *coarse) * step;
+    }
+}
+
+/// Layer norm of a row, then bytes.
+#[inline(always)]
+pub fn norm(row: &[f32], weight: &[f32], scratch: &mut [f32], bytes: &mut [u8]) -> f32 {
+    let width = row.len() as f32;
+    let mean = sum_of(row, |x| x) / width;
+    let inverse = 1.0 / (squares_of(row, |x| x - mean) / width + EPSILON).sqrt();
+    for ((out, x), weight) in scratch.iter_mut().zip(row).zip(weight) {
+        *out = (x - mean) * inverse * weight;
+    }
+    quantise(scratch, bytes)
+}
+
+/// `sum = x + y * step + bias`.
+#[inline(always)]
+pub fn add(x: &[f32], y: &[f32], step: f32, bias: &[f32], sum: &mut [f32]) {
+    for (((sum, x), y), bias) in sum.iter_mut().zip(x).zip(y).zip(bias) {
+        *sum = y.mul_add(step, *bias) + x;
+    }
+}
+
+/// GELU of `y * step + bias`.
+#[inline(always)]
+pub fn gelu_row(y: &[f32], step: f32, bias: &[f32], out: &mut [f32]) {
+    for ((out, y), bias) in out.iter_mut().zip(y).zip(bias) {
+        *out = gelu(y.mul_add(step, *bias));
+    }
+}
+
+/// The first half of `y * step + bias` times SiLU of the second.
+#[inline(always)]
+pub fn gate_row(y: &[f32], step: f32, bias: &[f32], out: &mut [f32]) {
+    let half = out.len();
+    let (passing, gates) = (y[..half].iter().zip(&bias[..half]), y[half..].iter().zip(&bias[half..]));
+    for ((out, (passing, passing_bias)), (gate, gate_bias)) in out.iter_mut().zip(passing).zip(gates) {
+        *out = passing.mul_add(step, *passing_bias) * silu(gate.mul_add(step, *gate_bias));
+    }
+}
+
+/// The place of the largest logit (the first of equals) and the natural logarithm of its probability.
+#[inline(always)]
+pub fn best(logits: &[f32], step: f32) -> (usize, f32) {
+    let most = largest_of(logits, f32::NEG_INFINITY, |x| x);
+    let place = logits.iter().position(|&x| x == most).unwrap_or(0);
+    let mut sums = [0.0; LANES];
+    for group in logits.as_chunks::<LANES>().0 {
+        for lane in 0..LANES {
+            sums[lane] += super::lanes::exp((group[lane] - most) * step);
+        }
+    }
+    (place, -super::lanes::total(sums).ln())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(width: usize) -> Vec<f32> {
+        (0..width).map(|i| (i as f32 * 0.37).sin() * 3.0).collect()
+    }
+
+    #[test]
+    fn bytes_stand_for_the_row() {
+        let row = wave(288);
+        let (mut coarse, mut fine, mut plain) = (vec![0; 288], vec![0; 288], vec![0; 288]);
+        let step = quantise(&row, &mut plain);
+        let exact = quantise_fine(&row, &mut coarse, &mut fine);
+        assert_eq!((step, &plain), (exact, &coarse));
+        for i in 0..288 {
+            let value = |byte: u8| f32::from(byte) - 128.0;
+            assert!((value(plain[i]) * step - row[i]).abs() <= step * 0.5001);
+            assert!(((value(fine[i]) / FINE + value(coarse[i])) * step - row[i]).abs() < step / 500.0);
+        }
+        assert_eq!(quantise(&[0.0; 16], &mut coarse[..16]), TINY / REACH);
+        assert_eq!(coarse[..16], [128; 16]);
+    }
+
+    #[test]
+    fn norm_has_mean_zero_and_deviation_one() {
+        let (mut scratch, mut bytes) = (vec![0.0; 288], vec![0; 288]);
+        norm(&wave(288), &[1.0; 288], &mut scratch, &mut bytes);
+        let mean: f32 = scratch.iter().sum::<f32>() / 288.0;
+        let variance: f32 = scratch.iter().map(|x| x * x).sum::<f32>() / 288.0;
+        assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-3, "{mean} {variance}");
+    }
+
+    #[test]
+    fn gate_and_sum_are_what_they_say() {
+        let y: Vec<f32> = wave(32);
+        let mut out = vec![0.0; 16];
+        gate_row(&y, 2.0, &[0.5; 32], &mut out);
+        let want = |i: usize| {
+            let (a, b) = (y[i] * 2.0 + 0.5, y[i + 16] * 2.0 + 0.5);
+            a * b / (1.0 + (-b).exp())
+        };
+        assert!((0..16).all(|i| (out[i] - want(i)).abs() < 1e-4));
+        add(&[1.0; 16], &[2.0; 16], 3.0, &[4.0; 16], &mut out);
+        assert_eq!(out, [11.0; 16]);
+    }
+
+    #[test]
+    fn best_is_the_first_of_the_largest() {
+        let mut logits = vec![0.0; 64];
+        (logits[7], logits[40]) = (3.0, 3.0);
+        let (place, log) = best(&logits, 1.0);
+        assert_eq!(place, 7);
+        let exact = -(2.0 + 62.0 * (-3.0_f32).exp()).ln();
+        assert!((log - exact).abs() < 1e-5);
+    }
+}

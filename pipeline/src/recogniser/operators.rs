@@ -1,0 +1,543 @@
+//! The operators of Sotto's graphs (domain `sotto`): everything between the products of bytes, which ONNX Runtime does.
+//!
+//! They work on rows: frames or tokens of any number of windows or sequences, one after the other, without padding.
+//! A row of bytes stands for numbers: (byte - 128) times the row's step. Inputs that come from a product are in steps too.
+
+#![allow(clippy::needless_range_loop, reason = "rows of several tensors go along together")]
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::{
+    Error, Result,
+    operator::{ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput},
+    value::TensorElementType::{self, Float32, Int32, Int64, Uint8},
+};
+
+use super::kernels::{
+    attention::{Memory, TURNED, attend, turn},
+    lanes::{squares_of, sum_of, tanh},
+    rows, vectorised,
+};
+
+/// Frames of the first convolution that one of the second sees, and every how many.
+pub const SECOND: (usize, usize) = (7, 3);
+/// The same for the second and the third.
+pub const THIRD: (usize, usize) = (3, 2);
+
+/// How many places a convolution has.
+pub const fn places(length: usize, (taps, stride): (usize, usize)) -> usize {
+    if length < taps { 0 } else { (length - taps) / stride + 1 }
+}
+
+/// A sequence on its way through the decoder.
+#[derive(Debug, Default)]
+pub struct Sequence {
+    /// Places whose keys and values are kept.
+    pub past: usize,
+    /// Tokens of the present pass.
+    pub fed: usize,
+    /// Keys and values of its tokens, a layer each.
+    pub own: Vec<Memory>,
+    /// Keys and values of its frames, a layer each.
+    pub cross: Vec<Memory>,
+    /// Frames that count.
+    pub frames: usize,
+}
+
+/// The sequences of the present pass, in the order of their rows. Shared by a model and its operators, on one thread.
+pub type Sequences = Arc<Mutex<Vec<Sequence>>>;
+
+type Work = Box<dyn FnMut(&ComputeContext) -> Result<()> + Send>;
+
+struct Own<M> {
+    name: &'static str,
+    inputs: &'static [TensorElementType],
+    outputs: &'static [TensorElementType],
+    make: M,
+}
+
+impl<M: Fn(&KernelContext<'_>) -> Result<Work> + Send + Sync> Operator for Own<M> {
+    type Kernel<'attr> = Work;
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        self.inputs.iter().map(|&kind| OperatorInput::required(kind))
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        self.outputs.iter().map(|&kind| OperatorOutput::required(kind))
+    }
+
+    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> Result<Work> {
+        (self.make)(context)
+    }
+}
+
+/// Binds inputs of a node to names.
+macro_rules! read {
+    ($context:expr; $($name:ident: $kind:ty = $index:expr),+ $(,)?) => {
+        $(
+            let value = $context.input($index)?.ok_or_else(|| Error::new("an input is missing"))?;
+            let $name = value.try_extract_tensor::<$kind>()?.1;
+        )+
+    };
+}
+
+/// Makes outputs of a node and binds them to names.
+macro_rules! write {
+    ($context:expr; $($name:ident: $kind:ty = $index:expr => $shape:expr),+ $(,)?) => {
+        $(
+            let mut value = $context.output($index, $shape)?.ok_or_else(|| Error::new("an output is missing"))?;
+            let $name = value.try_extract_tensor_mut::<$kind>()?.1;
+        )+
+    };
+}
+
+/// All operators, for the sessions of one thread.
+///
+/// # Errors
+/// When the runtime refuses one.
+pub fn domain(sequences: &Sequences) -> Result<OperatorDomain> {
+    let domain = OperatorDomain::new("sotto")?
+        .add(Own {
+            name: "TanhPatches",
+            inputs: &[Float32, Float32, Int64],
+            outputs: &[Uint8, Float32, Float32],
+            make: |_: &KernelContext<'_>| Ok(tanh_patches()),
+        })?
+        .add(Own {
+            name: "Join",
+            inputs: &[Float32, Float32],
+            outputs: &[Float32],
+            make: |_: &KernelContext<'_>| Ok(Box::new(join) as Work),
+        })?
+        .add(Own {
+            name: "NormPatches",
+            inputs: &[Float32, Int64, Float32, Float32, Float32],
+            outputs: &[Uint8, Float32, Int64],
+            make: |_: &KernelContext<'_>| Ok(norm_patches()),
+        })?
+        .add(Own {
+            name: "Frames",
+            inputs: &[Float32, Float32, Float32, Float32],
+            outputs: &[Float32, Uint8, Float32],
+            make: |_: &KernelContext<'_>| Ok(frames()),
+        })?
+        .add(Own {
+            name: "Norm",
+            inputs: &[Float32, Float32],
+            outputs: &[Uint8, Float32],
+            make: |_: &KernelContext<'_>| Ok(norm()),
+        })?
+        .add(Own {
+            name: "AddNorm",
+            inputs: &[Float32, Float32, Float32, Float32, Float32],
+            outputs: &[Float32, Uint8, Float32],
+            make: |_: &KernelContext<'_>| Ok(add_norm()),
+        })?
+        .add(Own {
+            name: "Gelu",
+            inputs: &[Float32, Float32, Float32],
+            outputs: &[Uint8, Float32],
+            make: |_: &KernelContext<'_>| Ok(gelu()),
+        })?
+        .add(Own {
+            name: "Gate",
+            inputs: &[Float32, Float32, Float32],
+            outputs: &[Uint8, Float32],
+            make: |_: &KernelContext<'_>| Ok(gate()),
+        })?;
+    attention(domain, sequences)?.add(Own {
+        name: "Best",
+        inputs: &[Float32, Float32],
+        outputs: &[Int32, Float32],
+        make: |_: &KernelContext<'_>| Ok(Box::new(best) as Work),
+    })
+}
+
+fn attention(domain: OperatorDomain, sequences: &Sequences) -> Result<OperatorDomain> {
+    let (own, cross) = (Arc::clone(sequences), Arc::clone(sequences));
+    domain
+        .add(Own {
+            name: "EncoderAttention",
+            inputs: &[Float32, Float32, Int64, Float32, Float32],
+            outputs: &[Uint8, Float32],
+            make: |_: &KernelContext<'_>| Ok(encoder_attention()),
+        })?
+        .add(Own {
+            name: "SelfAttention",
+            inputs: &[Float32, Float32, Float32, Float32],
+            outputs: &[Uint8, Float32],
+            make: move |context: &KernelContext<'_>| Ok(self_attention(layer(context)?, Arc::clone(&own))),
+        })?
+        .add(Own {
+            name: "CrossAttention",
+            inputs: &[Float32, Float32],
+            outputs: &[Uint8, Float32],
+            make: move |context: &KernelContext<'_>| Ok(cross_attention(layer(context)?, Arc::clone(&cross))),
+        })
+}
+
+fn layer(context: &KernelContext<'_>) -> Result<usize> {
+    let layer: i64 = context.get("layer").ok_or_else(|| Error::new("an attention node has no layer"))?;
+    usize::try_from(layer).map_err(|_| Error::new("the layer of an attention node is below zero"))
+}
+
+/// Ranges between neighbouring starts.
+fn ranges(starts: &[i64]) -> impl Iterator<Item = std::ops::Range<usize>> + Clone {
+    starts.windows(2).map(|pair| pair[0] as usize..pair[1] as usize)
+}
+
+fn tanh_patches() -> Work {
+    let mut scratch: Vec<f32> = Vec::new();
+    Box::new(move |context| {
+        read!(context; y: f32 = 0, gain: f32 = 1, starts: i64 = 2);
+        let width = gain.len();
+        let patch = SECOND.0 * width;
+        let total: usize = ranges(starts).map(|piece| places(piece.len(), SECOND)).sum();
+        write!(context; bytes: u8 = 0 => [2 * total, patch], steps: f32 = 1 => [total], sums: f32 = 2 => [y.len() / width, 2]);
+        let (coarse, fine) = bytes.split_at_mut(total * patch);
+        scratch.resize(y.len(), 0.0);
+        vectorised(
+            #[inline(always)]
+            || {
+                for ((y, out), sums) in
+                    y.chunks_exact(width).zip(scratch.chunks_exact_mut(width)).zip(sums.chunks_exact_mut(2))
+                {
+                    for (out, y) in out.iter_mut().zip(y) {
+                        *out = tanh(*y);
+                    }
+                    (sums[0], sums[1]) = (sum_of(out, |x| x), squares_of(out, |x| x));
+                    for (out, gain) in out.iter_mut().zip(gain) {
+                        *out *= gain;
+                    }
+                }
+                let sources = ranges(starts).flat_map(|piece| {
+                    (0..places(piece.len(), SECOND)).map(move |place| (piece.start + place * SECOND.1) * width)
+                });
+                let targets = coarse.chunks_exact_mut(patch).zip(fine.chunks_exact_mut(patch)).zip(steps.iter_mut());
+                for (from, ((coarse, fine), step)) in sources.zip(targets) {
+                    *step = rows::quantise_fine(&scratch[from..from + patch], coarse, fine);
+                }
+            },
+        );
+        Ok(())
+    })
+}
+
+fn join(context: &ComputeContext) -> Result<()> {
+    read!(context; products: f32 = 0, steps: f32 = 1);
+    let half = products.len() / 2;
+    let width = half / steps.len().max(1);
+    write!(context; out: f32 = 0 => [steps.len(), width]);
+    let (coarse, fine) = products.split_at(half);
+    vectorised(
+        #[inline(always)]
+        || {
+            for (row, step) in steps.iter().enumerate() {
+                let place = row * width..(row + 1) * width;
+                rows::join(&coarse[place.clone()], &fine[place.clone()], *step, &mut out[place]);
+            }
+        },
+    );
+    Ok(())
+}
+
+fn norm_patches() -> Work {
+    let (mut scratch, mut offsets): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
+    Box::new(move |context| {
+        read!(context; linear: f32 = 0, starts: i64 = 1, norms: f32 = 2, taken: f32 = 3, added: f32 = 4);
+        let width = taken.len();
+        let patch = THIRD.0 * width;
+        let counts = ranges(starts).map(|window| places(window.len(), THIRD));
+        let total: usize = counts.clone().sum();
+        write!(context; bytes: u8 = 0 => [2 * total, patch], steps: f32 = 1 => [total], frame_starts: i64 = 2 => [starts.len()]);
+        let mut sum = 0;
+        for (start, count) in frame_starts.iter_mut().zip(std::iter::once(0).chain(counts)) {
+            sum += count as i64;
+            *start = sum;
+        }
+        let (coarse, fine) = bytes.split_at_mut(total * patch);
+        let mut targets = coarse.chunks_exact_mut(patch).zip(fine.chunks_exact_mut(patch)).zip(steps.iter_mut());
+        offsets.resize(width, 0.0);
+        for (window, norm) in ranges(starts).zip(norms.chunks_exact(2)) {
+            let (mean, inverse) = (norm[0], norm[1]);
+            let length = window.len();
+            let rows = &linear[window.start * width..window.end * width];
+            scratch.resize(scratch.len().max(rows.len()), 0.0);
+            vectorised(
+                #[inline(always)]
+                || {
+                    for ((offset, taken), added) in offsets.iter_mut().zip(taken).zip(added) {
+                        *offset = (-mean * inverse).mul_add(*taken, *added);
+                    }
+                    for (out, row) in scratch.chunks_exact_mut(width).zip(rows.chunks_exact(width)) {
+                        rows::gelu_row(row, inverse, &offsets, out);
+                    }
+                    for place in 0..places(length, THIRD) {
+                        let from = place * THIRD.1 * width;
+                        if let Some(((coarse, fine), step)) = targets.next() {
+                            *step = rows::quantise_fine(&scratch[from..from + patch], coarse, fine);
+                        }
+                    }
+                },
+            );
+        }
+        Ok(())
+    })
+}
+
+fn frames() -> Work {
+    let (mut joined, mut scratch): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
+    Box::new(move |context| {
+        read!(context; products: f32 = 0, steps: f32 = 1, bias: f32 = 2, weight: f32 = 3);
+        let (width, count) = (weight.len(), steps.len());
+        write!(context; out: f32 = 0 => [count, width], bytes: u8 = 1 => [count, width], out_steps: f32 = 2 => [count]);
+        let (coarse, fine) = products.split_at(count * width);
+        joined.resize(width, 0.0);
+        scratch.resize(width, 0.0);
+        vectorised(
+            #[inline(always)]
+            || {
+                for row in 0..count {
+                    let place = row * width..(row + 1) * width;
+                    rows::join(&coarse[place.clone()], &fine[place.clone()], steps[row], &mut joined);
+                    rows::gelu_row(&joined, 1.0, bias, &mut out[place.clone()]);
+                    out_steps[row] = rows::norm(&out[place.clone()], weight, &mut scratch, &mut bytes[place]);
+                }
+            },
+        );
+        Ok(())
+    })
+}
+
+fn norm() -> Work {
+    let mut scratch: Vec<f32> = Vec::new();
+    Box::new(move |context| {
+        read!(context; x: f32 = 0, weight: f32 = 1);
+        let width = weight.len();
+        let count = x.len() / width;
+        write!(context; bytes: u8 = 0 => [count, width], steps: f32 = 1 => [count]);
+        scratch.resize(width, 0.0);
+        vectorised(
+            #[inline(always)]
+            || {
+                for row in 0..count {
+                    let place = row * width..(row + 1) * width;
+                    steps[row] = rows::norm(&x[place.clone()], weight, &mut scratch, &mut bytes[place]);
+                }
+            },
+        );
+        Ok(())
+    })
+}
+
+fn add_norm() -> Work {
+    let mut scratch: Vec<f32> = Vec::new();
+    Box::new(move |context| {
+        read!(context; x: f32 = 0, y: f32 = 1, steps: f32 = 2, bias: f32 = 3, weight: f32 = 4);
+        let width = weight.len();
+        let count = steps.len();
+        write!(context; sum: f32 = 0 => [count, width], bytes: u8 = 1 => [count, width], out_steps: f32 = 2 => [count]);
+        scratch.resize(width, 0.0);
+        vectorised(
+            #[inline(always)]
+            || {
+                for row in 0..count {
+                    let place = row * width..(row + 1) * width;
+                    let out = &mut sum[place.clone()];
+                    rows::add(&x[place.clone()], &y[place.clone()], steps[row], bias, out);
+                    out_steps[row] = rows::norm(out, weight, &mut scratch, &mut bytes[place]);
+                }
+            },
+        );
+        Ok(())
+    })
+}
+
+/// An operator that turns each row of a product into `1 / $parts` as many numbers. A macro, since a function that is
+/// handed over as a value is not compiled for this processor.
+macro_rules! activation {
+    ($name:ident, $apply:path, $parts:literal) => {
+        fn $name() -> Work {
+            let mut scratch: Vec<f32> = Vec::new();
+            Box::new(move |context| {
+                read!(context; y: f32 = 0, steps: f32 = 1, bias: f32 = 2);
+                let (from, count) = (bias.len(), steps.len());
+                let width = from / $parts;
+                write!(context; bytes: u8 = 0 => [count, width], out_steps: f32 = 1 => [count]);
+                scratch.resize(width, 0.0);
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for row in 0..count {
+                            $apply(&y[row * from..(row + 1) * from], steps[row], bias, &mut scratch);
+                            out_steps[row] = rows::quantise(&scratch, &mut bytes[row * width..(row + 1) * width]);
+                        }
+                    },
+                );
+                Ok(())
+            })
+        }
+    };
+}
+
+activation!(gelu, rows::gelu_row, 1);
+activation!(gate, rows::gate_row, 2);
+
+/// Rows that attention works on.
+#[derive(Default)]
+struct Attending {
+    row: Vec<f32>,
+    queries: Vec<f32>,
+    scores: Vec<f32>,
+    mixed: Vec<f32>,
+}
+
+impl Attending {
+    /// Takes a row of queries, keys and values apart: the query is scaled, and turned with the key.
+    #[inline(always)]
+    fn take(
+        &mut self,
+        product: &[f32],
+        step: f32,
+        place: usize,
+        head: usize,
+        tables: (&[f32], &[f32]),
+        to: &mut Memory,
+    ) {
+        const HALF: usize = TURNED / 2;
+        let width = product.len() / 3;
+        self.row.clear();
+        self.row.extend(product.iter().map(|x| x * step));
+        let (cosines, sines) = (&tables.0[place * HALF..][..HALF], &tables.1[place * HALF..][..HALF]);
+        turn(&mut self.row[..2 * width], head, cosines, sines);
+        let scale = scale(head);
+        self.queries.extend(self.row[..width].iter().map(|x| x * scale));
+        to.write(place, &self.row[width..2 * width], &self.row[2 * width..]);
+    }
+}
+
+fn scale(head: usize) -> f32 {
+    1.0 / (head as f32).sqrt()
+}
+
+/// Heads of every Moonshine.
+pub const HEADS: usize = 8;
+
+fn encoder_attention() -> Work {
+    let (mut work, mut memory) = (Attending::default(), Memory::default());
+    Box::new(move |context| {
+        read!(context; products: f32 = 0, steps: f32 = 1, starts: i64 = 2, cosines: f32 = 3, sines: f32 = 4);
+        let count = steps.len();
+        let width = products.len() / count.max(1) / 3;
+        let head = width / HEADS;
+        write!(context; bytes: u8 = 0 => [count, width], out_steps: f32 = 1 => [count]);
+        for window in ranges(starts) {
+            vectorised(
+                #[inline(always)]
+                || {
+                    memory.reset(HEADS, head, window.len());
+                    work.queries.clear();
+                    for (place, row) in window.clone().enumerate() {
+                        let product = &products[row * 3 * width..(row + 1) * 3 * width];
+                        work.take(product, steps[row], place, head, (cosines, sines), &mut memory);
+                    }
+                    work.mixed.resize(window.len() * width, 0.0);
+                    attend(&work.queries, &memory, |_| window.len(), &mut work.scores, &mut work.mixed);
+                    for (row, mixed) in window.clone().zip(work.mixed.chunks_exact(width)) {
+                        out_steps[row] = rows::quantise(mixed, &mut bytes[row * width..(row + 1) * width]);
+                    }
+                },
+            );
+        }
+        Ok(())
+    })
+}
+
+fn self_attention(layer: usize, sequences: Sequences) -> Work {
+    let mut work = Attending::default();
+    Box::new(move |context| {
+        read!(context; products: f32 = 0, steps: f32 = 1, cosines: f32 = 2, sines: f32 = 3);
+        let count = steps.len();
+        let width = products.len() / count.max(1) / 3;
+        let head = width / HEADS;
+        write!(context; bytes: u8 = 0 => [count, width], out_steps: f32 = 1 => [count]);
+        let mut sequences = sequences.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut start = 0;
+        for sequence in sequences.iter_mut() {
+            let (past, fed) = (sequence.past, sequence.fed);
+            let memory = &mut sequence.own[layer];
+            vectorised(
+                #[inline(always)]
+                || {
+                    work.queries.clear();
+                    for row in start..start + fed {
+                        let product = &products[row * 3 * width..(row + 1) * 3 * width];
+                        work.take(product, steps[row], past + row - start, head, (cosines, sines), memory);
+                    }
+                    work.mixed.resize(fed * width, 0.0);
+                    attend(&work.queries, memory, |i| past + i + 1, &mut work.scores, &mut work.mixed);
+                    for (row, mixed) in (start..).zip(work.mixed.chunks_exact(width)) {
+                        out_steps[row] = rows::quantise(mixed, &mut bytes[row * width..(row + 1) * width]);
+                    }
+                },
+            );
+            start += fed;
+        }
+        Ok(())
+    })
+}
+
+fn cross_attention(layer: usize, sequences: Sequences) -> Work {
+    let mut work = Attending::default();
+    Box::new(move |context| {
+        read!(context; products: f32 = 0, steps: f32 = 1);
+        let count = steps.len();
+        let width = products.len() / count.max(1);
+        let scale = scale(width / HEADS);
+        write!(context; bytes: u8 = 0 => [count, width], out_steps: f32 = 1 => [count]);
+        let sequences = sequences.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut start = 0;
+        for sequence in sequences.iter() {
+            let (fed, seen) = (sequence.fed, sequence.frames);
+            let memory = &sequence.cross[layer];
+            vectorised(
+                #[inline(always)]
+                || {
+                    work.queries.clear();
+                    for row in start..start + fed {
+                        let factor = steps[row] * scale;
+                        work.queries.extend(products[row * width..(row + 1) * width].iter().map(|x| x * factor));
+                    }
+                    work.mixed.resize(fed * width, 0.0);
+                    attend(&work.queries, memory, |_| seen, &mut work.scores, &mut work.mixed);
+                    for (row, mixed) in (start..).zip(work.mixed.chunks_exact(width)) {
+                        out_steps[row] = rows::quantise(mixed, &mut bytes[row * width..(row + 1) * width]);
+                    }
+                },
+            );
+            start += fed;
+        }
+        Ok(())
+    })
+}
+
+fn best(context: &ComputeContext) -> Result<()> {
+    read!(context; logits: f32 = 0, steps: f32 = 1);
+    let width = logits.len() / steps.len().max(1);
+    write!(context; tokens: i32 = 0 => [steps.len()], log_probabilities: f32 = 1 => [steps.len()]);
+    vectorised(
+        #[inline(always)]
+        || {
+            for (row, step) in steps.iter().enumerate() {
+                let (token, log_probability) = rows::best(&logits[row * width..(row + 1) * width], *step);
+                (tokens[row], log_probabilities[row]) = (token as i32, log_probability);
+            }
+        },
+    );
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! What is kept of a growing window between two hypotheses: the part of the encoder that is local in time.
+
+use super::operators::{SECOND, THIRD, places};
+
+/// Samples that a frame of the first convolution sees, and every how many.
+const FIRST: (usize, usize) = (127, 64);
+/// Width of a row of samples: two steps, of which the last sample does not count.
+pub const ROW: usize = 2 * FIRST.1;
+/// Samples between two rows of the second convolution.
+const STEP: usize = FIRST.1 * SECOND.1;
+/// Shortest window that makes one frame.
+pub const SHORTEST: usize = FIRST.0 + FIRST.1 * (SECOND.0 - 1 + SECOND.1 * (THIRD.0 - 1));
+
+/// Frames after each of the encoder's three convolutions.
+pub fn frames(samples: usize) -> [usize; 3] {
+    let first = places(samples, FIRST);
+    let second = places(first, SECOND);
+    [first, second, places(second, THIRD)]
+}
+
+/// The second convolution's rows so far, and running sums over the first one's frames. Depends on the sound alone,
+/// however it was cut.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stem {
+    linear: Vec<f32>,
+    rows: usize,
+    /// Sum and sum of squares over all frames up to each one.
+    sums: Vec<[f64; 2]>,
+}
+
+impl Stem {
+    /// The sample from which on the sound is needed for the next feed.
+    pub fn needs_from(&self) -> usize {
+        self.rows * STEP
+    }
+
+    /// Whether a window of `samples` needs more than is here.
+    pub fn lacks(&self, samples: usize) -> bool {
+        frames(samples)[0] > self.sums.len()
+    }
+
+    /// Appends the rows of samples that are to be convolved: of the window up to `needs_from() + audio.len()`.
+    pub fn rows_of(&self, audio: &[f32], to: &mut Vec<f32>) {
+        let count = places(audio.len(), FIRST);
+        for row in 0..count {
+            let from = row * FIRST.1;
+            let samples = &audio[from..(from + ROW).min(audio.len())];
+            to.extend_from_slice(samples);
+            // the last sample of a row has no weight
+            to.resize(to.len() + ROW - samples.len(), 0.0);
+        }
+    }
+
+    /// Takes in what came of the rows last given: new rows of the second convolution, `[sum, sum of squares]` a row.
+    pub fn feed(&mut self, linear: &[f32], sums: &[f32], width: usize) {
+        // some frames were seen before: rows overlap
+        let first = self.rows * SECOND.1;
+        let mut running = self.sums.last().copied().unwrap_or_default();
+        for frame in sums.as_chunks::<2>().0.iter().skip(self.sums.len() - first) {
+            running = [running[0] + f64::from(frame[0]), running[1] + f64::from(frame[1])];
+            self.sums.push(running);
+        }
+        self.linear.extend_from_slice(linear);
+        self.rows += linear.len() / width;
+    }
+
+    /// Rows of a window of `samples`, of `width` numbers.
+    pub fn linear(&self, samples: usize, width: usize) -> &[f32] {
+        &self.linear[..frames(samples)[1] * width]
+    }
+
+    /// Mean and inverse deviation of a window of `samples`, `width` numbers a frame.
+    pub fn norm(&self, samples: usize, width: usize) -> [f32; 2] {
+        let count = frames(samples)[0];
+        let [sum, squares] = count.checked_sub(1).and_then(|last| self.sums.get(last)).copied().unwrap_or_default();
+        let numbers = (count * width).max(1) as f64;
+        let mean = sum / numbers;
+        let variance = squares / numbers - mean * mean;
+        [mean as f32, (1.0 / (variance + 1e-5).sqrt()) as f32]
+    }
+
+    /// Bytes held.
+    pub fn size(&self) -> usize {
+        self.linear.capacity() * size_of::<f32>() + self.sums.capacity() * size_of::<[f64; 2]>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_frames_as_the_graph_does() {
+        assert_eq!(frames(16_000), [249, 81, 40]);
+        assert_eq!(frames(SHORTEST)[2], 1);
+        assert_eq!(frames(SHORTEST - 1)[2], 0);
+        assert_eq!(frames(10), [0, 0, 0]);
+    }
+
+    /// A stand-in for the convolutions: frames are sums of samples, rows are sums of frames.
+    fn convolve(rows: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let frames: Vec<f32> = rows.chunks(ROW).map(|row| row[..FIRST.0].iter().sum()).collect();
+        let linear = (0..places(frames.len(), SECOND))
+            .map(|place| frames[place * SECOND.1..place * SECOND.1 + SECOND.0].iter().sum())
+            .collect();
+        (linear, frames.iter().flat_map(|&x| [x, x * x]).collect())
+    }
+
+    #[test]
+    fn is_the_same_however_the_sound_comes() {
+        let audio: Vec<f32> = (0..20_000).map(|i| ((i * 7919 % 1000) as f32 - 500.0) / 500.0).collect();
+        let feed = |ends: &[usize]| {
+            let mut stem = Stem::default();
+            for &end in ends {
+                let mut rows = Vec::new();
+                stem.rows_of(&audio[stem.needs_from()..end], &mut rows);
+                let (linear, sums) = convolve(&rows);
+                stem.feed(&linear, &sums, 1);
+            }
+            stem
+        };
+        let whole = feed(&[20_000]);
+        assert_eq!(feed(&[1_663, 1_700, 9_000, 20_000]), whole);
+        let shorter = feed(&[9_000]);
+        assert_eq!(whole.linear(9_000, 1), shorter.linear(9_000, 1));
+        assert_eq!(whole.norm(9_000, 1), shorter.norm(9_000, 1));
+        assert!(!whole.lacks(20_000) && shorter.lacks(20_000));
+    }
+}
