@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::Poll,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use sotto_events::{
@@ -33,6 +33,8 @@ use crate::{
 
 /// Finals a call may have under way before it takes in no more audio.
 const MAX_PENDING: usize = 8;
+/// A call whose next frame is there this soon after the last has more sound waiting than comes in live.
+const BEHIND: Duration = Duration::from_millis(4);
 /// Commits stop at this share of the longest utterance: a cut falls behind it, so it never takes back a commit.
 const COMMIT_SHARE: f64 = 0.7;
 
@@ -109,6 +111,8 @@ pub struct CallTask {
     /// Names models, graphs and grids: goes into every final.
     model: Arc<str>,
     in_step: bool,
+    /// When voice was last judged.
+    judged: Instant,
     /// Calls of one tenant share a turn.
     tenant: u64,
     redactor: Redactor,
@@ -155,6 +159,7 @@ impl CallTask {
             redactor,
             scoring,
             in_step: false,
+            judged: Instant::now(),
             tenant: 0,
             engine,
             settings,
@@ -272,7 +277,10 @@ impl CallTask {
                 return Ok(());
             }
             let lanes = std::mem::take(&mut self.lanes);
-            self.lanes = self.engine.voice(lanes, !self.in_step).await?;
+            // a call that is behind, or recorded, waits for no mates
+            let live = !self.in_step && self.judged.elapsed() > BEHIND;
+            self.lanes = self.engine.voice(lanes, live).await?;
+            self.judged = Instant::now();
             for index in 0..self.slots.len() {
                 let outcome = self.slots[index].channel.judge(&mut self.lanes[index]);
                 match outcome {

@@ -1,0 +1,145 @@
+//! With the real model on real sound: what is written down depends on the window and the prefix alone.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use sotto_ingest::file;
+use sotto_pipeline::{
+    Models,
+    recogniser::{Hypothesis, Job, SpeechModel, Stem},
+};
+
+/// Windows of the sample call, in samples.
+const WINDOWS: [(usize, usize, usize); 8] = [
+    (0, 6_000, 60_000),
+    (0, 8_000, 20_000),
+    (1, 70_000, 150_000),
+    (1, 70_000, 86_000),
+    (0, 160_000, 300_000),
+    (1, 300_000, 301_000),
+    (0, 310_000, 360_000),
+    (1, 200_000, 296_000),
+];
+
+fn model() -> Box<dyn SpeechModel> {
+    let folder = std::env::var_os("SOTTO_MODELS").map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| panic!("SOTTO_MODELS names the folder that models/fetch prints"));
+    Models::open(&folder).unwrap().recogniser().unwrap()
+}
+
+fn channels() -> Vec<Vec<f32>> {
+    let call = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/audio/sample_call.flac");
+    let call = file::read(&call).unwrap();
+    assert_eq!(call.rate, 16_000);
+    call.channels.iter().map(|channel| channel.iter().map(|&s| f32::from(s) / 32_768.0).collect()).collect()
+}
+
+fn job(sound: &[f32], prefix: &[u32], draft: &[u32]) -> Job {
+    let (prefix, draft) = (prefix.to_vec(), draft.to_vec());
+    Job { audio: sound.to_vec(), length: sound.len(), prefix, draft, ..Job::default() }
+}
+
+/// Everything that is under way, in the order of the numbers.
+fn finish(model: &mut dyn SpeechModel) -> Vec<(u64, Hypothesis)> {
+    let mut all = Vec::new();
+    while model.live() > 0 {
+        all.extend(model.pass().unwrap().into_iter().map(|done| (done.number, done.hypothesis)));
+    }
+    all.sort_by_key(|(number, _)| *number);
+    all
+}
+
+fn alone(model: &mut dyn SpeechModel, job: Job) -> Hypothesis {
+    model.admit(vec![(0, job)]).unwrap();
+    finish(model).remove(0).1
+}
+
+/// A small generator: the test must run the same everywhere.
+fn next(state: &mut u64) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) as usize
+}
+
+/// One test, since a process has the runtime once.
+#[test]
+fn a_hypothesis_depends_on_its_window_and_prefix_alone() {
+    let (mut model, channels) = (model(), channels());
+    neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(model.as_mut(), &channels);
+    a_window_that_grew_is_heard_as_one_that_came_at_once(model.as_mut(), &channels);
+    a_prefix_is_kept_and_gone_on_from(model.as_mut(), &channels);
+}
+
+fn neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(model: &mut dyn SpeechModel, channels: &[Vec<f32>]) {
+    let sounds: Vec<&[f32]> = WINDOWS.iter().map(|&(channel, from, to)| &channels[channel][from..to]).collect();
+    let want: Vec<Hypothesis> = sounds.iter().map(|sound| alone(model, job(sound, &[], &[]))).collect();
+    assert!(want.iter().map(|made| made.tokens.len()).sum::<usize>() > 60, "the sample call has words");
+    let mut state = 7;
+    for round in 0..12 {
+        let mut made = Vec::new();
+        let mut waiting: Vec<usize> = (0..sounds.len()).collect();
+        while !waiting.is_empty() {
+            let mut batch = Vec::new();
+            for _ in 0..=next(&mut state) % 3 {
+                if waiting.is_empty() {
+                    break;
+                }
+                let index = waiting.swap_remove(next(&mut state) % waiting.len());
+                // a draft that is right, right for a while, or not at all
+                let mut draft = want[index].tokens.clone();
+                match next(&mut state) % 4 {
+                    0 => draft.clear(),
+                    1 => draft.iter_mut().skip(2).for_each(|token| *token += 1),
+                    2 => draft.truncate(3),
+                    _ => {}
+                }
+                batch.push((index as u64, job(sounds[index], &[], &draft)));
+            }
+            model.admit(batch).unwrap();
+            made.extend(model.pass().unwrap().into_iter().map(|done| (done.number, done.hypothesis)));
+        }
+        made.extend(finish(model));
+        made.sort_by_key(|(number, _)| *number);
+        let made: Vec<Hypothesis> = made.into_iter().map(|(_, made)| made).collect();
+        assert_eq!(made, want, "round {round}");
+    }
+}
+
+fn a_window_that_grew_is_heard_as_one_that_came_at_once(model: &mut dyn SpeechModel, channels: &[Vec<f32>]) {
+    let sound = &channels[0][6_000..86_000];
+    let want = alone(model, job(sound, &[], &[]));
+    for cuts in [&[20_000, 80_000][..], &[3_200, 6_400, 9_600, 41_111, 80_000], &[79_999, 80_000]] {
+        let stem: Arc<Mutex<Stem>> = Arc::default();
+        let mut last = Hypothesis::default();
+        for &end in cuts {
+            let from = stem.lock().unwrap().needs_from();
+            let audio = sound[from..end].to_vec();
+            let draft = last.tokens.clone();
+            let job = Job { stem: Arc::clone(&stem), audio, from, length: end, draft, ..Job::default() };
+            last = alone(model, job);
+        }
+        assert_eq!(last, want, "{cuts:?}");
+    }
+    // a window that ends before what is known already
+    let stem: Arc<Mutex<Stem>> = Arc::default();
+    let feed = |stem: &Arc<Mutex<Stem>>, end: usize| {
+        let from = stem.lock().unwrap().needs_from().min(end);
+        Job { stem: Arc::clone(stem), audio: sound[from..end].to_vec(), from, length: end, ..Job::default() }
+    };
+    alone(model, feed(&stem, 80_000));
+    let shorter = alone(model, feed(&stem, 50_000));
+    assert_eq!(shorter, alone(model, job(&sound[..50_000], &[], &[])));
+}
+
+fn a_prefix_is_kept_and_gone_on_from(model: &mut dyn SpeechModel, channels: &[Vec<f32>]) {
+    let sound = &channels[0][6_000..60_000];
+    let whole = alone(model, job(sound, &[], &[]));
+    let prefix = &whole.tokens[..4];
+    let again = alone(model, job(sound, prefix, &[]));
+    assert_eq!(again.tokens, whole.tokens);
+    let drafted = alone(model, job(sound, prefix, &whole.tokens[4..]));
+    assert_eq!(drafted, again);
+}
