@@ -1,12 +1,12 @@
 # Sotto: two commands do everything. `make demo` runs the main job, `make test` passes the tests.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup web build demo test lint screenshots bench clean
+.PHONY: help setup web build demo test lint screenshots bench bench-peers clean
 
 CARGO_FLAGS ?=
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: ## install what is missing: Debian packages (as root), Rust, models
 	@tools/setup
@@ -35,6 +35,9 @@ bench: build ## cost, latency, accuracy and redaction as JSON: make bench [CORPU
 	@source tools/env && target/release/sotto-bench $(if $(CORPUS),--corpus $(CORPUS)) --commit "$$(git describe --always --dirty)"
 	@source tools/env && target/release/sotto-board-bench --commit "$$(git describe --always --dirty)"
 	@source tools/env && target/release/sotto-redaction-bench $(if $(CORPUS),--corpus $(CORPUS)) --commit "$$(git describe --always --dirty)"
+
+bench-peers: build ## Sotto beside its peers, in turns: make bench-peers [CORPUS=folder]
+	@source tools/env && loadtest/peers/bench cost $(if $(CORPUS),--corpus $(CORPUS)) --commit "$$(git describe --always --dirty)"
 
 clean: ## remove what was built here; the model cache stays
 	cargo clean

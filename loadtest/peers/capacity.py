@@ -1,0 +1,344 @@
+"""How much each peer keeps up with on this machine, in real time, all cores: doubled until it fails, then bisected.
+
+sherpa-onnx: two-sided calls behind its own offline WebSocket server, finals only, best of its settings. Each side has a
+connection; an utterance is sent when the silence that ends it has lasted, the cuts being those of the cost benchmark.
+Voice activity runs beside it in real time, since somebody has to make the cuts. It keeps up when 95 of 100 finals are
+there 500 ms after that moment.
+
+moonshine-voice: streams with partials each 0.5 s and its own voice activity, one process a core, one thread each. It
+keeps up when 95 of 100 passes are done 500 ms after the last sound they took in was said, and come at most 20 % later
+one after another than they should.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from queue import Empty
+
+import side  # first: one thread
+import cuts
+import moonshine
+import numpy as np
+import report
+import streams
+from websockets.asyncio.client import connect
+
+RATE = streams.RATE
+KEPT_MS, STRETCH = 500, 1.2
+# its multiples modulo 1 spread evenly, however many there are
+GOLDEN = 0.618034
+# how long after the last utterance answers are waited for
+GRACE = 3
+CORES = len(os.sched_getaffinity(0))
+# threads that decode, threads of each, utterances at once
+SETTINGS = tuple(dict.fromkeys([(CORES, 1, 1), (CORES, 1, 5), (1, CORES, 1), (1, CORES, 5)]))
+
+
+def percentiles(values: list[float]) -> dict[str, float | None]:
+    """None is never."""
+    at = np.percentile(values, (50, 95, 99), method="higher") if values else [np.inf] * 3
+    shown = [round(float(value), 1) if np.isfinite(value) else None for value in at]
+    return dict(zip(("p50", "p95", "p99"), shown))
+
+
+def kept(latencies: dict[str, float | None]) -> bool:
+    return latencies["p95"] is not None and latencies["p95"] <= KEPT_MS
+
+
+def turned(channel: int, length: int) -> int:
+    """Samples by which a channel is ahead: both sides of a call by the same share of it, calls by different ones."""
+    return round(channel // 2 * GOLDEN % 1 * length)
+
+
+# sherpa-onnx
+
+
+class Server:
+    """sherpa-onnx's offline WebSocket server, from the wheel `sherpa-onnx-bin`."""
+
+    def __init__(self, models: Path, setting: tuple[int, int, int], folder: Path):
+        self.models, self.setting, self.folder = models, setting, folder
+
+    def __enter__(self) -> "Server":
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        work, threads, batch = self.setting
+        program = Path(sys.executable).parent / "sherpa-onnx-offline-websocket-server"
+        options = {
+            "port": self.port,
+            "num-work-threads": work,
+            "num-threads": threads,
+            "max-batch-size": batch,
+            "tokens": self.models / "tokens.txt",
+            "moonshine-encoder": self.models / "encoder_model.ort",
+            "moonshine-merged-decoder": self.models / "decoder_model_merged.ort",
+            "log-file": self.folder / "server.log",
+        }
+        words = [str(program), *(f"--{name}={value}" for name, value in options.items())]
+        with open(self.folder / "server.out", "w") as out:
+            self.process = subprocess.Popen(words, stdout=out, stderr=out)
+        for _ in range(300):
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.1)
+        self.process.kill()
+        sys.exit(f"sherpa-onnx's server does not start:\n{(self.folder / 'server.out').read_text()}")
+
+    def __exit__(self, *_) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+def schedule(sound: np.ndarray, found: list[cuts.Utterance], ahead: int, hold: float) -> list[tuple[float, bytes]]:
+    """When each utterance of a channel that plays round and round is over, and the message that carries it."""
+    events = []
+    for utterance in found:
+        window = sound[utterance.start : utterance.end].astype("<f4").tobytes()
+        at = (utterance.end - ahead) % len(sound) / RATE
+        while at < hold:
+            events.append((at, struct.pack("<ii", RATE, len(window)) + window))
+            at += len(sound) / RATE
+    return sorted(events, key=lambda event: event[0])
+
+
+async def speak(port: int, events: list[tuple[float, bytes]], start: float, latencies: list[float]) -> None:
+    async with connect(f"ws://127.0.0.1:{port}", max_size=None, compression=None, ping_interval=None) as server:
+        for at, message in events:
+            await asyncio.sleep(start + at - time.monotonic())
+            await server.send(message)
+            await server.recv()
+            latencies.append((time.monotonic() - start - at) * 1000)
+
+
+async def play(port: int, channels: list[list[tuple[float, bytes]]], start: float, hold: float) -> list[float]:
+    """What each final took, in ms; never where there was none."""
+    latencies: list[float] = []
+    speakers = [asyncio.create_task(speak(port, events, start, latencies)) for events in channels]
+    done, late = await asyncio.wait(speakers, timeout=start + hold + GRACE - time.monotonic())
+    for speaker in late:
+        speaker.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    for speaker in done:
+        speaker.result()
+    return latencies + [np.inf] * (sum(map(len, channels)) - len(latencies))
+
+
+def listen(models: Path, sounds: list[np.ndarray], start: float, hold: float, said: multiprocessing.Queue) -> None:
+    """Voice activity of all channels in real time, frame by frame; says how many seconds late it was, and its cost."""
+    voice = cuts.Voice(models / "silero_vad_16k_op15.onnx")
+    frames = int(hold * RATE) // cuts.FRAME
+    heard = np.stack([np.resize(sound, cuts.CONTEXT + frames * cuts.FRAME) for sound in sounds])
+    state, before = voice.start(len(sounds)), time.process_time()
+    for frame in range(frames):
+        time.sleep(max(0, start + (frame + 1) * cuts.FRAME / RATE - time.monotonic()))
+        at = frame * cuts.FRAME
+        _, state = voice.frame(np.ascontiguousarray(heard[:, at : at + cuts.CONTEXT + cuts.FRAME]), state)
+    said.put((time.monotonic() - start - frames * cuts.FRAME / RATE, time.process_time() - before))
+
+
+def sherpa_keeps(calls: int, setting: tuple[int, int, int], given: "Given", hold: float) -> dict:
+    channels, sounds = [], []
+    for channel in range(2 * calls):
+        index = channel % len(given.sounds)
+        sound = given.sounds[index]
+        ahead = turned(channel, len(sound))
+        channels.append(schedule(sound, given.utterances[index], ahead, hold))
+        sounds.append(np.roll(sound, -ahead))
+    with tempfile.TemporaryDirectory() as folder, Server(given.models, setting, Path(folder)) as server:
+        start, said = time.monotonic() + 2, multiprocessing.Queue()
+        voice = multiprocessing.Process(target=listen, args=(given.models, sounds, start, hold, said), daemon=True)
+        voice.start()
+        before = time.process_time()
+        latencies = asyncio.run(play(server.port, channels, start, hold))
+        client = time.process_time() - before
+        try:
+            late, cost = said.get(timeout=GRACE)
+        except Empty:
+            late = cost = None
+        voice.kill()
+    found = percentiles(latencies)
+    return {
+        "finals": len(latencies),
+        "final_latency_ms": found,
+        "voice_activity": {"late_s": late, "cpu_seconds": cost},
+        "client_cpu_seconds": client,
+        "kept": kept(found) and late is not None and late < KEPT_MS / 1000,
+    }
+
+
+# moonshine-voice
+
+
+def feed(models: Path, sounds: list[np.ndarray], phases: list[float], hold: float, ready, begin, said) -> None:
+    """One process with its share of the streams: gives every chunk when it has been said."""
+    model = moonshine.transcriber(models, moonshine.INTERVAL)
+    parts = [moonshine.chunks(sound) for sound in sounds]
+    running = [model.create_stream() for _ in sounds]
+    for stream in running:
+        stream.start()
+    step = moonshine.CHUNK / RATE
+    due = sorted(
+        ((number + 1) * step + phase, index, number)
+        for index, phase in enumerate(phases)
+        for number in range(int(hold / step))
+    )
+    ready.put(True)
+    start = begin.get()
+    lags, last, gaps = [], {}, []
+    for at, index, number in due:
+        time.sleep(max(0, start + at - time.monotonic()))
+        stream = running[index]
+        stream.add_audio(parts[index][number % len(parts[index])], RATE)
+        lag = time.monotonic() - start - at
+        if moonshine.passed(stream):
+            lags.append(lag * 1000)
+            if index in last:
+                gaps.append(at - last[index])
+            last[index] = at
+        if lag > 20 * KEPT_MS / 1000:
+            # lost for good
+            lags = [np.inf]
+            break
+    said.put((lags, gaps))
+
+
+def moonshine_keeps(count: int, _: None, given: "Given", hold: float) -> dict:
+    ready, begin, said = (multiprocessing.Queue() for _ in range(3))
+    workers = []
+    for worker in range(min(CORES, count)):
+        own = range(worker, count, CORES)
+        sounds = []
+        for channel in own:
+            sound = given.sounds[channel % len(given.sounds)]
+            sounds.append(np.roll(sound, -turned(channel, len(sound))))
+        # passes of different streams fall due at different moments
+        phases = [channel / count * moonshine.INTERVAL for channel in own]
+        args = (given.models, sounds, phases, hold, ready, begin, said)
+        workers.append(multiprocessing.Process(target=feed, args=args, daemon=True))
+    for worker in workers:
+        worker.start()
+    for _ in workers:
+        ready.get(timeout=120)
+    start = time.monotonic() + 1
+    for _ in workers:
+        begin.put(start)
+    lags, gaps = [], []
+    for _ in workers:
+        own_lags, own_gaps = said.get(timeout=hold + 120)
+        lags, gaps = lags + own_lags, gaps + own_gaps
+    for worker in workers:
+        worker.join()
+    every = sum(gaps) / len(gaps) if gaps else None
+    found, in_time = percentiles(lags), every is not None and every <= moonshine.INTERVAL * STRETCH
+    return {
+        "passes": len(lags),
+        "pass_latency_ms": found,
+        "seconds_between_passes": every,
+        "kept": kept(found) and in_time,
+    }
+
+
+# the search
+
+
+class Given:
+    """The streams that do not repeat themselves, their utterances, and the weights."""
+
+    def __init__(self, models: Path, corpus: Path | None, seconds: float | None):
+        self.models = models
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            made = streams.write(folder, corpus, streams.distinct(corpus), seconds)
+            self.sounds = [streams.read(folder / stream.file) for stream in made]
+        voice = cuts.Voice(models / "silero_vad_16k_op15.onnx")
+        probabilities = voice.probabilities(self.sounds)
+        self.utterances = [cuts.utterances(p, len(sound)) for p, sound in zip(probabilities, self.sounds)]
+        self.seconds = sum(map(len, self.sounds)) / RATE
+        self.speech = sum(map(cuts.speech_seconds, self.utterances))
+
+
+def search(name: str, keeps, setting, best: int, chosen: argparse.Namespace, given: Given, steps: list[dict]) -> int:
+    """The largest number that is kept; `best` when it is not more than that."""
+
+    def holds(count: int) -> bool:
+        found = keeps(count, setting, given, chosen.hold)
+        steps.append({"peer": name, "setting": setting, "count": count} | found)
+        print(f"{name} {setting or ''} {count}: {json.dumps(found)}", file=sys.stderr, flush=True)
+        return found["kept"]
+
+    # another setting has to beat the best one by a step
+    low, high = best, max(chosen.start, best + closeness(best))
+    while holds(high):
+        low, high = high, high * 2
+    if best and low == best:
+        return best
+    while high - low > closeness(low):
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def closeness(count: int) -> int:
+    return max(1, count // 20)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", type=Path, help="folder with manifest.tsv; otherwise the sample call")
+    parser.add_argument("--models", type=Path, required=True, help="folder of the peers' weights")
+    parser.add_argument("--hold", type=float, default=60, help="seconds that each number is held")
+    parser.add_argument("--start", type=int, default=8, help="the first number that is tried")
+    parser.add_argument("--seconds", type=float, help="of each stream; otherwise all")
+    parser.add_argument("--peers", default="sherpa,moonshine", help="only these, by comma")
+    parser.add_argument("--out", type=Path, default=Path("bench-results"), help="folder for the JSON")
+    parser.add_argument("--commit", default="unknown", help="the commit that is measured, for the record")
+    return parser.parse_args()
+
+
+def main() -> None:
+    chosen = options()
+    # a fork would take the recogniser's threads along
+    multiprocessing.set_start_method("spawn")
+    given = Given(chosen.models.resolve(), chosen.corpus, chosen.seconds)
+    machine, steps, rows, found = report.machine(), [], [], {}
+    if "sherpa" in chosen.peers:
+        best, by = 0, None
+        for setting in SETTINGS:
+            reached = search("sherpa", sherpa_keeps, setting, best, chosen, given, steps)
+            if reached > best:
+                best, by = reached, setting
+        found["sherpa"] = {"calls": best, "setting": by and dict(zip(("work_threads", "threads", "batch"), by))}
+        rows.append(["sherpa-onnx offline WebSocket server, finals only", f"{best} calls of two sides", str(by)])
+    if "moonshine" in chosen.peers:
+        best = search("moonshine", moonshine_keeps, None, 0, chosen, given, steps)
+        found["moonshine"] = {"streams": best}
+        rows.append(["moonshine-voice 0.1.5, partials each 0.5 s", f"{best} streams", f"{CORES} processes"])
+    print(report.table(["", "keeps up with", "threads, threads of each, batch"], rows))
+    content = {
+        "commit": chosen.commit,
+        "machine": machine,
+        "corpus": bool(chosen.corpus),
+        "hold_seconds": chosen.hold,
+        "speech_share": given.speech / given.seconds,
+        "capacity": found,
+        "steps": steps,
+    }
+    print(f"written: {report.write(chosen.out, 'peers-capacity', content)}")
+
+
+if __name__ == "__main__":
+    main()

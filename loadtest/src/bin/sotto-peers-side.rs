@@ -1,0 +1,118 @@
+//! `sotto-peers-side`: Sotto's part of `make bench-peers`. Plays a folder of recordings as live calls, all at once, and
+//! tells what that took and what was written down.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::Parser;
+use futures_util::future::try_join_all;
+use prometheus::Registry;
+use serde::Serialize;
+use sotto_ingest::file;
+use sotto_loadtest::bench::{
+    Failure,
+    feed::{Pace, Utterance, play},
+    machine::cpu_seconds,
+};
+use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics, PipelineSettings, RedactionSettings};
+
+/// Plays recordings as live calls and tells the processor time they took.
+#[derive(Debug, Parser)]
+#[command(name = "sotto-peers-side", version)]
+struct Options {
+    /// Folder of the speech models.
+    #[arg(long, env = "SOTTO_MODELS")]
+    models: PathBuf,
+    /// Folder of mono WAV files; the first ones by name are played.
+    #[arg(long)]
+    streams: PathBuf,
+    /// How many of them, each a call of one channel.
+    #[arg(long)]
+    calls: usize,
+    /// Seconds between two partials, or `off`.
+    #[arg(long)]
+    partials: String,
+    /// Where the answer goes.
+    #[arg(long)]
+    json: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    /// User and system time of all threads while the calls were on air.
+    cpu_seconds: f64,
+    /// Finals of each recording.
+    texts: BTreeMap<String, String>,
+    /// Partials that came less often than asked for, in percent.
+    degraded_percent: f64,
+    model: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sotto-peers-side: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<(), Failure> {
+    let settings = settings(&options.partials)?;
+    let engine = {
+        let models = Models::open(&options.models)?;
+        let threads = std::thread::available_parallelism()?.get();
+        let metrics = PipelineMetrics::new(&Registry::new())?;
+        Engine::start(&models, &EngineSettings { threads, max_partials: 1024 }, metrics)?
+    };
+    let mut files: Vec<PathBuf> = fs::read_dir(&options.streams)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>, std::io::Error>>()?
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wav"))
+        .collect();
+    files.sort();
+    files.truncate(options.calls);
+    let recordings = files.iter().map(|path| file::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let before = cpu_seconds()?;
+    let count = recordings.len() as u64;
+    let plays = recordings.into_iter().enumerate().map(|(index, recording)| {
+        let offset = Duration::from_millis(index as u64 * 1000 / count);
+        tokio::spawn(play(engine.clone(), settings.clone(), recording, Pace::RealTime { offset }))
+    });
+    let heard = try_join_all(plays).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let cpu = cpu_seconds()? - before;
+    let (mut texts, mut partials, mut degraded) = (BTreeMap::new(), 0, 0);
+    for (path, heard) in files.iter().zip(heard) {
+        let mut said = Vec::new();
+        for heard in heard {
+            match heard.what {
+                Utterance::Final(made) => said.push(made.text),
+                Utterance::Partial(partial) => {
+                    partials += 1;
+                    degraded += u64::from(partial.degraded);
+                }
+            }
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        texts.insert(name, said.join(" "));
+    }
+    let degraded_percent = 100.0 * degraded as f64 / partials.max(1) as f64;
+    let answer = Answer { cpu_seconds: cpu, texts, degraded_percent, model: engine.version().to_owned() };
+    fs::write(&options.json, serde_json::to_string_pretty(&answer)?)?;
+    Ok(())
+}
+
+/// The same cadence on a quiet machine as on a busy one; what was heard is compared, not what is shown of it.
+fn settings(partials: &str) -> Result<PipelineSettings, Failure> {
+    let mut settings = PipelineSettings { redaction: RedactionSettings::NONE, ..PipelineSettings::default() };
+    if partials == "off" {
+        settings.partials.enabled = false;
+    } else {
+        let interval = partials.parse().map_err(|_| format!("--partials is {partials}, must be seconds or `off`"))?;
+        (settings.partials.interval, settings.partials.fastest) = (interval, interval);
+    }
+    settings.validate()?;
+    Ok(settings)
+}
