@@ -26,6 +26,8 @@ use crate::models::{ModelError, Shape, session_with};
 
 const BEGIN: u32 = 1;
 const END: u32 = 2;
+/// Most buffers of finished sequences that are kept: as many as end in a pass or two.
+const SPARE: usize = 8;
 
 /// The model, owned by one thread.
 pub struct Moonshine {
@@ -287,7 +289,10 @@ impl Moonshine {
         let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
         let mut done = Vec::new();
         for index in (0..self.rows.len()).rev().filter(|&index| self.rows[index].done).collect::<Vec<_>>() {
-            self.spare.push(sequences.swap_remove(index));
+            let sequence = sequences.swap_remove(index);
+            if self.spare.len() < SPARE {
+                self.spare.push(sequence);
+            }
             done.push(self.rows.swap_remove(index).finish());
         }
         done
