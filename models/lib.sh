@@ -54,10 +54,3 @@ download() {
         --implementation cp --python-version 3.12 --abi cp312 --abi abi3 --abi none --platform "$4" --platform any >&2 ||
         fail "pip could not download $(basename "$3") (see above); check the network and pip's configuration"
 }
-
-# download_parts PIP FOLDER HERE
-download_parts() {
-    # only data is taken from these, so the wheel for x86_64 serves every machine
-    download "$1" "$2" "$3/parts.txt" manylinux_2_34_x86_64
-    download "$1" "$2" "$3/runtime.txt" "manylinux_2_28_$(uname -m)"
-}

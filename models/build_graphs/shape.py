@@ -12,10 +12,6 @@ class Shape:
     stem: int
     vocabulary: int
 
-    @property
-    def head(self) -> int:
-        return self.width // self.heads
-
     def described(self) -> dict:
         return asdict(self)
 

@@ -1,8 +1,7 @@
 //! Processor time and latency of calls that come in real time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use sotto_events::{Final, Partial};
@@ -11,7 +10,7 @@ use sotto_pipeline::{Engine, PipelineSettings};
 
 use super::{
     Failure,
-    feed::{Heard, Pace, Utterance, play},
+    feed::{Heard, Utterance, play_together},
     machine::{cpu_seconds, peak_memory},
 };
 
@@ -75,12 +74,7 @@ pub async fn measure(
     let longest = recordings.iter().map(Recording::seconds).fold(0.0, f64::max);
     let speech_before = engine.metrics().speech_seconds.get();
     let (cpu_before, stages_before) = (cpu_seconds()?, stages(engine));
-    let plays = recordings.into_iter().enumerate().map(|(index, recording)| {
-        // calls do not begin together
-        let offset = Duration::from_millis(index as u64 * 1000 / calls as u64);
-        play(engine.clone(), settings.clone(), recording, Pace::RealTime { offset })
-    });
-    let heard = try_join_all(plays.map(tokio::spawn)).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let heard = play_together(engine, settings, recordings).await?;
     let cpu = cpu_seconds()? - cpu_before;
     let speech_seconds = engine.metrics().speech_seconds.get() - speech_before;
     let latencies = Latencies::of(&heard, settings)?;

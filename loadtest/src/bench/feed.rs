@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use sotto_events::{
     Audio, AudioFormat, CallInput, ChannelRole, Encoding, EndReason, EventBody, Final, Finish, Partial,
 };
@@ -71,6 +72,23 @@ pub async fn play(
     feeder.await?;
     call.await??;
     Ok(heard)
+}
+
+/// Plays recordings as live calls, one each, all at once but not beginning together.
+///
+/// # Errors
+/// When a call fails.
+pub async fn play_together(
+    engine: &Engine,
+    settings: &PipelineSettings,
+    recordings: Vec<Recording>,
+) -> Result<Vec<Vec<Heard>>, Failure> {
+    let count = recordings.len() as u64;
+    let plays = recordings.into_iter().zip(0..).map(|(recording, index)| {
+        let offset = Duration::from_millis(index * 1000 / count);
+        tokio::spawn(play(engine.clone(), settings.clone(), recording, Pace::RealTime { offset }))
+    });
+    try_join_all(plays).await?.into_iter().collect()
 }
 
 async fn feed(recording: Recording, inputs: mpsc::Sender<CallInput>, pace: Pace, began: Instant) {

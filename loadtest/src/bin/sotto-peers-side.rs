@@ -1,16 +1,15 @@
 //! `sotto-peers-side`: Sotto's part of `make bench-peers`. Plays a folder of recordings as live calls, all at once, and
 //! tells what that took and what was written down.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use futures_util::future::try_join_all;
 use prometheus::Registry;
 use serde::Serialize;
 use sotto_ingest::file;
 use sotto_loadtest::bench::{
     Failure,
-    feed::{Pace, Utterance, play},
+    feed::{Utterance, play_together},
     machine::cpu_seconds,
 };
 use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics, PipelineSettings, RedactionSettings};
@@ -76,12 +75,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     files.truncate(options.calls);
     let recordings = files.iter().map(|path| file::read(path)).collect::<Result<Vec<_>, _>>()?;
     let before = cpu_seconds()?;
-    let count = recordings.len() as u64;
-    let plays = recordings.into_iter().enumerate().map(|(index, recording)| {
-        let offset = Duration::from_millis(index as u64 * 1000 / count);
-        tokio::spawn(play(engine.clone(), settings.clone(), recording, Pace::RealTime { offset }))
-    });
-    let heard = try_join_all(plays).await?.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let heard = play_together(&engine, &settings, recordings).await?;
     let cpu = cpu_seconds()? - before;
     let (mut texts, mut partials, mut degraded) = (BTreeMap::new(), 0, 0);
     for (path, heard) in files.iter().zip(heard) {

@@ -213,8 +213,9 @@ impl Shared {
     fn show_depths(&self, queues: &Queues) {
         let show = |queue: &str, count: usize| self.metrics.queue_depth.with_label_values(&[queue]).set(count as i64);
         show("vad", queues.voice.len());
-        show("exact", queues.schedule.waiting(Class::Exact));
-        show("partial", queues.schedule.waiting(Class::Shown));
+        for class in [Class::Exact, Class::Shown] {
+            show(class.name(), queues.schedule.waiting(class));
+        }
     }
 }
 

@@ -25,6 +25,16 @@ pub enum Class {
     Shown,
 }
 
+impl Class {
+    /// Its label in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Shown => "partial",
+        }
+    }
+}
+
 struct Item<T> {
     /// Virtual time at which its tenant's turn has come.
     turn: f64,

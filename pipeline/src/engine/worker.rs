@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{EngineError, Heard, Reply, Shared, Ticket, VoiceRequest, answer, schedule::Class};
+use super::{EngineError, Heard, Reply, Shared, Ticket, VoiceRequest, answer};
 use crate::{
     SPEECH_RATE,
     metrics::PipelineMetrics,
@@ -96,11 +96,10 @@ impl Worker {
         let mut jobs = Vec::with_capacity(tickets.len());
         let mut replies = Vec::with_capacity(tickets.len());
         for (since, Ticket { request, reply }) in tickets {
-            let class = request.purpose.class();
             let waited = now.saturating_sub(since).as_secs_f64();
             metrics.queue_wait.with_label_values(&[request.purpose.name()]).observe(waited);
             let seconds = request.job.length as f64 / f64::from(SPEECH_RATE);
-            metrics.window_seconds.with_label_values(&[class_name(class)]).inc_by(seconds);
+            metrics.window_seconds.with_label_values(&[request.purpose.class().name()]).inc_by(seconds);
             self.numbers += 1;
             replies.push((self.numbers, Waiting { prefix: request.job.prefix.clone(), reply }));
             jobs.push((self.numbers, request.job));
@@ -136,13 +135,6 @@ impl Worker {
         if let Some(Waiting { prefix, reply }) = self.waiting.remove(&done.number) {
             answer(reply, Ok(Heard::new(self.vocabulary.as_ref(), &prefix, hypothesis)));
         }
-    }
-}
-
-fn class_name(class: Class) -> &'static str {
-    match class {
-        Class::Exact => "exact",
-        Class::Shown => "partial",
     }
 }
 

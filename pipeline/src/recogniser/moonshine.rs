@@ -15,7 +15,7 @@ use std::{
 use ort::{environment::Environment, operator::OperatorDomain, session::Session, value::TensorRef};
 
 use super::{
-    Done, Hypothesis, Job, SpeechModel, Stem, Vocabulary,
+    Done, Hypothesis, Job, SpeechModel, Vocabulary,
     draft::{loop_start, token_limit},
     kernels::{attention::Memory, vectorised},
     operators::{HEADS, SECOND, Sequence, Sequences, domain, places},
@@ -141,7 +141,7 @@ impl Moonshine {
             let count = frames(job.length)[2];
             let mut sequence = self.spare.pop().unwrap_or_default();
             (sequence.past, sequence.fed, sequence.frames) = (0, 0, count);
-            let places = [token_limit(job.length).max(job.prefix.len() + 1) + 2 + job.draft.len(), count];
+            let places = [limit(job) + 1, count];
             for (memories, places) in [&mut sequence.own, &mut sequence.cross].into_iter().zip(places) {
                 memories.resize_with(layers, Memory::default);
                 memories.iter_mut().for_each(|memory| memory.reset(HEADS, model / HEADS, places));
@@ -156,9 +156,14 @@ impl Moonshine {
     }
 }
 
-fn held(stem: &Mutex<Stem>) -> MutexGuard<'_, Stem> {
-    // a feed that panicked has added whole frames or none
-    stem.lock().unwrap_or_else(PoisonError::into_inner)
+fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    // whoever panicked has added whole frames or sequences, or none
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Most tokens of a hypothesis, the prefix among them. A draft is cut to what is left.
+fn limit(job: &Job) -> usize {
+    token_limit(job.length).max(job.prefix.len() + 1)
 }
 
 fn gap(job: &Job) -> ModelError {
@@ -198,7 +203,7 @@ struct Row {
 
 impl Row {
     fn new(number: u64, job: Job) -> Self {
-        let limit = token_limit(job.length).max(job.prefix.len() + 1);
+        let limit = limit(&job);
         let room = limit - job.prefix.len();
         let feed = [&[BEGIN], job.prefix.as_slice(), &job.draft[..job.draft.len().min(room)]].concat();
         Self {
@@ -260,7 +265,7 @@ impl Moonshine {
     fn decode(&mut self) -> Result<(), ModelError> {
         let (mut tokens, mut selected) = (Vec::new(), Vec::new());
         {
-            let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sequences = held(&self.sequences);
             for (row, sequence) in self.rows.iter().zip(sequences.iter_mut()) {
                 sequence.fed = row.feed.len();
                 selected.extend((row.given..row.feed.len()).map(|place| (tokens.len() + place) as i64));
@@ -273,7 +278,7 @@ impl Moonshine {
         ])?;
         let best = outputs["best"].try_extract_tensor::<i32>()?.1;
         let log_probabilities = outputs["log_probability"].try_extract_tensor::<f32>()?.1;
-        let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sequences = held(&self.sequences);
         let mut at = 0;
         for (row, sequence) in self.rows.iter_mut().zip(sequences.iter_mut()) {
             let judged = at..at + row.feed.len() - row.given;
@@ -286,7 +291,7 @@ impl Moonshine {
 
     /// Takes out what is done.
     fn collect(&mut self) -> Vec<Done> {
-        let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sequences = held(&self.sequences);
         let mut done = Vec::new();
         for index in (0..self.rows.len()).rev().filter(|&index| self.rows[index].done).collect::<Vec<_>>() {
             let sequence = sequences.swap_remove(index);
@@ -311,7 +316,7 @@ impl SpeechModel for Moonshine {
     fn admit(&mut self, mut jobs: Vec<(u64, Job)>) -> Result<(), ModelError> {
         self.feed(&mut jobs)?;
         let encoded = self.encode(&jobs)?;
-        self.sequences.lock().unwrap_or_else(PoisonError::into_inner).extend(encoded);
+        held(&self.sequences).extend(encoded);
         self.rows.extend(jobs.into_iter().map(|(number, job)| Row::new(number, job)));
         Ok(())
     }
@@ -323,7 +328,7 @@ impl SpeechModel for Moonshine {
     fn pass(&mut self) -> Result<Vec<Done>, ModelError> {
         if let Err(error) = self.decode() {
             self.rows.clear();
-            self.sequences.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            held(&self.sequences).clear();
             return Err(error);
         }
         Ok(self.collect())

@@ -419,6 +419,24 @@ impl Attending {
         self.queries.extend(self.row[..width].iter().map(|x| x * scale));
         to.write(place, &self.row[width..2 * width], &self.row[2 * width..]);
     }
+
+    /// Attention of the queries; what comes of it goes, as bytes, to the rows from `start` on.
+    #[inline(always)]
+    fn mix(
+        &mut self,
+        memory: &Memory,
+        seen: impl Fn(usize) -> usize,
+        start: usize,
+        width: usize,
+        bytes: &mut [u8],
+        steps: &mut [f32],
+    ) {
+        self.mixed.resize(self.queries.len(), 0.0);
+        attend(&self.queries, memory, seen, &mut self.scores, &mut self.mixed);
+        for (row, mixed) in (start..).zip(self.mixed.chunks_exact(width)) {
+            steps[row] = rows::quantise(mixed, &mut bytes[row * width..(row + 1) * width]);
+        }
+    }
 }
 
 fn scale(head: usize) -> f32 {
@@ -446,11 +464,7 @@ fn encoder_attention() -> Work {
                         let product = &products[row * 3 * width..(row + 1) * 3 * width];
                         work.take(product, steps[row], place, head, (cosines, sines), &mut memory);
                     }
-                    work.mixed.resize(window.len() * width, 0.0);
-                    attend(&work.queries, &memory, |_| window.len(), &mut work.scores, &mut work.mixed);
-                    for (row, mixed) in window.clone().zip(work.mixed.chunks_exact(width)) {
-                        out_steps[row] = rows::quantise(mixed, &mut bytes[row * width..(row + 1) * width]);
-                    }
+                    work.mix(&memory, |_| window.len(), window.start, width, bytes, out_steps);
                 },
             );
         }
@@ -479,11 +493,7 @@ fn self_attention(layer: usize, sequences: Sequences) -> Work {
                         let product = &products[row * 3 * width..(row + 1) * 3 * width];
                         work.take(product, steps[row], past + row - start, head, (cosines, sines), memory);
                     }
-                    work.mixed.resize(fed * width, 0.0);
-                    attend(&work.queries, memory, |i| past + i + 1, &mut work.scores, &mut work.mixed);
-                    for (row, mixed) in (start..).zip(work.mixed.chunks_exact(width)) {
-                        out_steps[row] = rows::quantise(mixed, &mut bytes[row * width..(row + 1) * width]);
-                    }
+                    work.mix(memory, |i| past + i + 1, start, width, bytes, out_steps);
                 },
             );
             start += fed;
@@ -513,11 +523,7 @@ fn cross_attention(layer: usize, sequences: Sequences) -> Work {
                         let factor = steps[row] * scale;
                         work.queries.extend(products[row * width..(row + 1) * width].iter().map(|x| x * factor));
                     }
-                    work.mixed.resize(fed * width, 0.0);
-                    attend(&work.queries, memory, |_| seen, &mut work.scores, &mut work.mixed);
-                    for (row, mixed) in (start..).zip(work.mixed.chunks_exact(width)) {
-                        out_steps[row] = rows::quantise(mixed, &mut bytes[row * width..(row + 1) * width]);
-                    }
+                    work.mix(memory, |_| seen, start, width, bytes, out_steps);
                 },
             );
             start += fed;

@@ -78,11 +78,6 @@ impl Stem {
         let variance = squares / numbers - mean * mean;
         [mean as f32, (1.0 / (variance + 1e-5).sqrt()) as f32]
     }
-
-    /// Bytes held.
-    pub fn size(&self) -> usize {
-        self.linear.capacity() * size_of::<f32>() + self.sums.capacity() * size_of::<[f64; 2]>()
-    }
 }
 
 #[cfg(test)]

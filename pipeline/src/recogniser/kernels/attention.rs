@@ -59,11 +59,6 @@ impl Memory {
         let size = self.blocks * LANES * self.head;
         (&self.keys[index * size..(index + 1) * size], &self.values[index * size..(index + 1) * size])
     }
-
-    /// Bytes held.
-    pub fn size(&self) -> usize {
-        (self.keys.capacity() + self.values.capacity()) * size_of::<f32>()
-    }
 }
 
 /// Turns the first [`TURNED`] numbers of every head by the angles of a position, in neighbouring pairs.
