@@ -48,9 +48,12 @@ make_venv() {
         fail "pip could not install $(basename "$2") (see above); check the network and pip's configuration"
 }
 
-# download PIP FOLDER LIST PLATFORM: wheels as they are published, hash-checked, not installed
+# download PIP FOLDER LIST PLATFORM...: wheels as they are published, hash-checked, not installed
 download() {
-    "$1" download --quiet --no-deps --only-binary=:all: --require-hashes --dest "$2" -r "$3" \
-        --implementation cp --python-version 3.12 --abi cp312 --abi abi3 --abi none --platform "$4" --platform any >&2 ||
-        fail "pip could not download $(basename "$3") (see above); check the network and pip's configuration"
+    local pip=$1 folder=$2 list=$3 platforms
+    shift 3
+    platforms=("${@/#/--platform=}")
+    "$pip" download --quiet --no-deps --only-binary=:all: --require-hashes --dest "$folder" -r "$list" \
+        --implementation cp --python-version 3.12 --abi cp312 --abi abi3 --abi none "${platforms[@]}" --platform=any >&2 ||
+        fail "pip could not download $(basename "$list") (see above); check the network and pip's configuration"
 }

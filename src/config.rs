@@ -13,7 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sotto_events::TenantId;
 use sotto_ingest::Limits;
-use sotto_pipeline::{PipelineSettings, RedactionSettings};
+use sotto_pipeline::{PipelineSettings, Recognisers, RedactionSettings};
 use sotto_storage::{Retention, RetentionPolicies};
 
 use crate::scorecards::ScorecardFolders;
@@ -127,6 +127,7 @@ pub struct Config {
     pub sweep_seconds: u64,
     pub listen: Listen,
     pub capacity: Capacity,
+    pub recognisers: Recognisers,
     pub pipeline: PipelineSettings,
     pub limits: Limits,
     pub retention: Retention,
@@ -142,6 +143,7 @@ impl Default for Config {
             sweep_seconds: 60,
             listen: Listen::default(),
             capacity: Capacity::default(),
+            recognisers: Recognisers::default(),
             pipeline: PipelineSettings::default(),
             limits: Limits::default(),
             retention: Retention::default(),
@@ -238,7 +240,7 @@ impl Config {
         self.models.clone().unwrap_or_else(|| {
             let cache = env::var_os("SOTTO_CACHE")
                 .map_or_else(|| home("XDG_CACHE_HOME", ".cache").join("sotto"), PathBuf::from);
-            cache.join("models/moonshine-tiny-en-lean-2")
+            cache.join("models/moonshine-en-3")
         })
     }
 

@@ -181,7 +181,11 @@ impl Server {
 /// Loads the models and starts the speech threads.
 pub fn start_engine(config: &Config, metrics: PipelineMetrics) -> Result<Engine, Failure> {
     let models = Models::open(&config.models())?;
-    let settings = EngineSettings { threads: config.speech_threads(), max_partials: config.capacity.calls * 4 };
+    let settings = EngineSettings {
+        threads: config.speech_threads(),
+        max_partials: config.capacity.calls * 4,
+        recognisers: config.recognisers.clone(),
+    };
     Ok(Engine::start(&models, &settings, metrics)?)
 }
 

@@ -25,10 +25,10 @@ const WINDOWS: [(usize, usize, usize); 8] = [
     (1, 200_000, 296_000),
 ];
 
-fn model() -> Box<dyn SpeechModel> {
+fn models() -> Models {
     let folder = std::env::var_os("SOTTO_MODELS").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| panic!("SOTTO_MODELS names the folder that models/fetch prints"));
-    Models::open(&folder).unwrap().recogniser().unwrap()
+    Models::open(&folder).unwrap()
 }
 
 fn channels() -> Vec<Vec<f32>> {
@@ -67,10 +67,13 @@ fn next(state: &mut u64) -> usize {
 /// One test, since a process has the runtime once.
 #[test]
 fn a_hypothesis_depends_on_its_window_and_prefix_alone() {
-    let (mut model, channels) = (model(), channels());
-    neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(model.as_mut(), &channels);
-    a_window_that_grew_is_heard_as_one_that_came_at_once(model.as_mut(), &channels);
-    a_prefix_is_kept_and_gone_on_from(model.as_mut(), &channels);
+    let (models, channels) = (models(), channels());
+    for name in ["tiny", "base"] {
+        let mut model = models.recogniser(name).unwrap();
+        neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(model.as_mut(), &channels);
+        a_window_that_grew_is_heard_as_one_that_came_at_once(model.as_mut(), &channels);
+        a_prefix_is_kept_and_gone_on_from(model.as_mut(), &channels);
+    }
 }
 
 fn neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(model: &mut dyn SpeechModel, channels: &[Vec<f32>]) {

@@ -8,10 +8,9 @@ import tempfile
 from pathlib import Path
 
 from . import decoder, encoder, ort_file, stem, vad, weights
-from .shape import TINY, Shape
+from .shape import RECOGNISERS, Recogniser
 from .wheels import Wheel, WheelError
 
-ASSETS = "moonshine_voice/assets/tiny-en/"
 VAD = "silero_vad/data/silero_vad_16k_op15.onnx"
 
 
@@ -19,20 +18,19 @@ def say(text: str) -> None:
     print(f"models: {text}", file=sys.stderr, flush=True)
 
 
-def build_recogniser(moonshine: Wheel, runtime: Wheel) -> dict[str, bytes]:
-    """The two graphs and the tokenizer."""
-    with tempfile.TemporaryDirectory() as scratch:
-        ort_file.use_schema(runtime.extract(ort_file.SCHEMA, Path(scratch)))
-        encoder_weights = weights.encoder(moonshine.read(ASSETS + "encoder_model.ort"))
-        decoder_weights = weights.decoder(moonshine.read(ASSETS + "decoder_model_merged.ort"))
+def build_recogniser(recogniser: Recogniser, wheel: Wheel) -> dict[str, bytes]:
+    """The three graphs and the tokenizer."""
+    assets = wheel.member("", recogniser.assets + "encoder_model.ort").removesuffix("encoder_model.ort")
+    encoder_weights = weights.encoder(wheel.read(assets + "encoder_model.ort"))
+    decoder_weights = weights.decoder(wheel.read(assets + "decoder_model_merged.ort"))
     graphs = {
         "stem.onnx": stem.build(encoder_weights),
-        "encoder.onnx": encoder.build(encoder_weights, decoder_weights, TINY),
-        "decoder.onnx": decoder.build(decoder_weights, TINY),
+        "encoder.onnx": encoder.build(encoder_weights, decoder_weights, recogniser.shape),
+        "decoder.onnx": decoder.build(decoder_weights, recogniser.shape),
     }
     files = {name: serialise(graph, name) for name, graph in graphs.items()}
-    files["tokenizer.bin"] = moonshine.read(ASSETS + "tokenizer.bin")
-    return files
+    files["tokenizer.bin"] = wheel.read(assets + "tokenizer.bin")
+    return {f"{recogniser.name}/{name}": data for name, data in files.items()}
 
 
 def serialise(graph, name: str) -> bytes:
@@ -41,6 +39,7 @@ def serialise(graph, name: str) -> bytes:
 
 def licences(moonshine: Wheel, runtime: Wheel, silero: Wheel) -> dict[str, bytes]:
     return {
+        # base's package carries the same text
         "licences/moonshine.txt": moonshine.licence(),
         "licences/silero-vad.txt": silero.licence(),
         "licences/onnxruntime.txt": runtime.read("onnxruntime/LICENSE"),
@@ -48,32 +47,36 @@ def licences(moonshine: Wheel, runtime: Wheel, silero: Wheel) -> dict[str, bytes
     }
 
 
-def manifest(version: str, shape: Shape, files: dict[str, bytes], wheels: list[Wheel]) -> str:
+def manifest(version: str, files: dict[str, bytes], wheels: list[Wheel]) -> str:
     """One line a file: `fetch` reads the sizes without a JSON parser."""
     described = {n: {"sha256": hashlib.sha256(d).hexdigest(), "bytes": len(d)} for n, d in sorted(files.items())}
     lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in described.items())
+    recognisers = ",\n".join(f"    {json.dumps(r.name)}: {json.dumps(r.described())}" for r in RECOGNISERS)
     built_from = json.dumps({wheel.path.name: wheel.sha256() for wheel in wheels}, indent=4).replace("\n}", "\n  }")
     return (
-        f'{{\n  "version": {json.dumps(version)},\n  "shape": {json.dumps(shape.described())},\n  "machine": {json.dumps(platform.machine())},\n'
+        f'{{\n  "version": {json.dumps(version)},\n  "recognisers": {{\n{recognisers}\n  }},\n  "machine": {json.dumps(platform.machine())},\n'
         f'  "built_from": {built_from},\n  "files": {{\n{lines}\n  }}\n}}\n'
     )
 
 
 def main(wheel_folder: Path, version: str, out: Path) -> None:
-    moonshine, runtime, silero = (
-        Wheel(wheel_folder, package) for package in ("moonshine_voice", "onnxruntime", "silero_vad")
-    )
+    runtime, silero = (Wheel(wheel_folder, package) for package in ("onnxruntime", "silero_vad"))
+    sources = {recogniser: Wheel(wheel_folder, recogniser.package) for recogniser in RECOGNISERS}
     say("4/5 building the graphs")
-    files = build_recogniser(moonshine, runtime)
+    files = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        ort_file.use_schema(runtime.extract(ort_file.SCHEMA, Path(scratch)))
+        for recogniser, wheel in sources.items():
+            files |= build_recogniser(recogniser, wheel)
     files["vad.onnx"] = serialise(vad.build(silero.read(VAD)), "vad.onnx")
     files["libonnxruntime.so"] = runtime.read(runtime.member("onnxruntime/capi/libonnxruntime.so."))
     say("5/5 writing and checking")
-    for name, data in {**files, **licences(moonshine, runtime, silero)}.items():
+    for name, data in {**files, **licences(sources[RECOGNISERS[0]], runtime, silero)}.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     # last, since its presence says that the folder is whole
-    (out / "manifest.json").write_text(manifest(version, TINY, files, [moonshine, runtime, silero]))
+    (out / "manifest.json").write_text(manifest(version, files, [*sources.values(), runtime, silero]))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from .weights import Quantised
 POSITIONS = 1024
 
 
-def _embedding(g: Graph, table: Quantised, tokens: str) -> str:
-    rows = g.node("Gather", [g.constant("embedding", table.matrix), tokens])
+def _embedding(g: Graph, table: Quantised, vocabulary: int, tokens: str) -> str:
+    rows = g.node("Gather", [g.constant("embedding", table.matrix[:vocabulary]), tokens])
     return g.node(
         "DequantizeLinear",
         [rows, g.constant("embedding_s", table.scale), g.constant("embedding_z", table.zero)],
@@ -40,7 +40,7 @@ def build(weights: dict, shape: Shape) -> Graph:
     g = Graph()
     tokens, selected = g.input("tokens", INT64, ["rows"]), g.input("selected", INT64, ["n"])
     tables = g.rotary_tables(weights["rotary"], POSITIONS)
-    x = _embedding(g, weights["embedding"], tokens)
+    x = _embedding(g, weights["embedding"], shape.vocabulary, tokens)
     rows = g.norm(x, weights["layers.0/input_layernorm"], "norm_in")
     for layer in range(shape.layers):
         path = f"layers.{layer}/"
@@ -58,7 +58,8 @@ def build(weights: dict, shape: Shape) -> Graph:
         g.node("Gather", [rows.bytes, selected], "wanted_bytes", axis=0),
         g.node("Gather", [rows.steps, selected], "wanted_steps", axis=0),
     )
-    logits = g.product(wanted, weights["logits"], "logits")
+    # base pads its table beyond the tokens there are
+    logits = g.product(wanted, weights["logits"].columns(0, shape.vocabulary), "logits")
     g.own("Best", [logits, wanted.steps], "best", "log_probability")
     g.output("best", ["n"], INT32)
     g.output("log_probability", ["n"])

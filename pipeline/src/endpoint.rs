@@ -143,6 +143,10 @@ impl Endpointer {
 mod tests {
     use super::*;
 
+    fn settings() -> EndpointSettings {
+        EndpointSettings { silence: 0.5, post_roll: 0.3, ..EndpointSettings::default() }
+    }
+
     fn run(endpointer: &mut Endpointer, pattern: &[(f32, usize)]) -> Vec<(usize, Decision)> {
         let mut decisions = Vec::new();
         let mut at = 0;
@@ -160,7 +164,7 @@ mod tests {
 
     #[test]
     fn speech_between_silences_is_one_utterance_with_its_rolls() {
-        let mut endpointer = Endpointer::new(&EndpointSettings::default());
+        let mut endpointer = Endpointer::new(&settings());
         let decisions = run(&mut endpointer, &[(0.1, 20), (0.9, 30), (0.1, 16)]);
         let (start, end) = (20 * FRAME - 4800, 50 * FRAME + 4800);
         assert_eq!(
@@ -171,21 +175,21 @@ mod tests {
 
     #[test]
     fn a_pause_shorter_than_the_silence_does_not_end_it() {
-        let mut endpointer = Endpointer::new(&EndpointSettings::default());
+        let mut endpointer = Endpointer::new(&settings());
         assert_eq!(run(&mut endpointer, &[(0.9, 30), (0.1, 15), (0.9, 30), (0.1, 15)]), vec![]);
         assert_eq!(endpointer.speaking_since(), Some(0));
     }
 
     #[test]
     fn a_click_is_not_speech() {
-        let mut endpointer = Endpointer::new(&EndpointSettings::default());
+        let mut endpointer = Endpointer::new(&settings());
         assert_eq!(run(&mut endpointer, &[(0.1, 5), (0.9, 2), (0.1, 40)]), vec![]);
         assert_eq!(endpointer.speaking_since(), None);
     }
 
     #[test]
     fn long_quiet_gives_safe_points_that_keep_the_pre_roll() {
-        let mut endpointer = Endpointer::new(&EndpointSettings::default());
+        let mut endpointer = Endpointer::new(&settings());
         let decisions = run(&mut endpointer, &[(0.0, 400)]);
         assert!(decisions.len() >= 2);
         for (frame, decision) in decisions.iter().take(1) {
@@ -195,7 +199,7 @@ mod tests {
 
     #[test]
     fn too_long_is_cut_at_the_quietest_place() {
-        let mut endpointer = Endpointer::new(&EndpointSettings::default());
+        let mut endpointer = Endpointer::new(&settings());
         let decisions = run(&mut endpointer, &[(0.9, 250), (0.4, 1), (0.9, 70)]);
         let at = 250 * FRAME + FRAME / 2;
         assert_eq!(decisions[0].1, Decision::Utterance { start: 0, voiced_end: 313 * FRAME, end: at, restart: at });
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_is_being_spoken_when_the_audio_ends_is_kept() {
-        let mut endpointer = Endpointer::new(&EndpointSettings::default());
+        let mut endpointer = Endpointer::new(&settings());
         assert_eq!(run(&mut endpointer, &[(0.9, 30)]), vec![]);
         let length = 30 * FRAME + 100;
         assert_eq!(

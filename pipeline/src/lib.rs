@@ -26,7 +26,7 @@ pub use engine::{Engine, EngineSettings};
 pub use metrics::PipelineMetrics;
 pub use models::{ModelError, Models};
 pub use redact::RedactionSettings;
-pub use settings::{EndpointSettings, PartialSettings, PipelineSettings};
+pub use settings::{EndpointSettings, PartialSettings, PipelineSettings, Recognisers};
 
 /// The rate everything after the resampler runs at, in samples a second.
 pub const SPEECH_RATE: u32 = 16_000;

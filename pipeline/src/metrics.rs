@@ -63,7 +63,7 @@ impl PipelineMetrics {
             vad_frames: IntCounter::new("sotto_vad_frames_total", "Frames of 32 ms judged for voice.")?,
             recogniser_seconds: CounterVec::new(
                 Opts::new("sotto_recogniser_seconds_total", "Time spent recognising speech."),
-                &["work"],
+                &["model", "work"],
             )?,
             busy_seconds: Counter::new(
                 "sotto_speech_busy_seconds_total",

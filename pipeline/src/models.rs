@@ -20,6 +20,8 @@ use crate::{
     vad::Vad,
 };
 
+/// What a recogniser's folder holds.
+const RECOGNISER_FILES: [&str; 4] = ["stem.onnx", "encoder.onnx", "decoder.onnx", "tokenizer.bin"];
 const MEND: &str = "run `make setup` to fetch and build it again";
 
 /// Why the models cannot be used, with the mend.
@@ -33,6 +35,8 @@ pub enum ModelError {
     Manifest { folder: PathBuf, why: String },
     #[error("the ONNX Runtime library cannot be loaded: {0}; {MEND}")]
     Runtime(String),
+    #[error("there is no recogniser {name}; there are: {there}")]
+    Unknown { name: String, there: String },
     #[error("speech model: {0}")]
     Inference(String),
 }
@@ -45,9 +49,14 @@ impl<T> From<ort::Error<T>> for ModelError {
 
 #[derive(Debug, Deserialize)]
 struct Manifest {
+    recognisers: BTreeMap<String, RecogniserEntry>,
+    files: BTreeMap<String, FileEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RecogniserEntry {
     version: String,
     shape: Shape,
-    files: BTreeMap<String, FileEntry>,
 }
 
 /// Sizes of a recogniser.
@@ -69,8 +78,7 @@ struct FileEntry {
 /// A checked folder of model files with the runtime that runs them.
 pub struct Models {
     folder: PathBuf,
-    version: String,
-    shape: Shape,
+    recognisers: BTreeMap<String, RecogniserEntry>,
     environment: Environment,
 }
 
@@ -81,10 +89,11 @@ impl Models {
     /// Says which file is missing or damaged and how to mend it.
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
         let manifest = read_manifest(folder)?;
-        for required in ["libonnxruntime.so", "vad.onnx", "stem.onnx", "encoder.onnx", "decoder.onnx", "tokenizer.bin"]
-        {
-            if !manifest.files.contains_key(required) {
-                return Err(ModelError::Missing { file: required.to_owned(), folder: folder.to_owned() });
+        let own = ["libonnxruntime.so", "vad.onnx"].map(str::to_owned).into_iter();
+        let parts = |name: &String| RECOGNISER_FILES.map(|file| format!("{name}/{file}"));
+        for required in own.chain(manifest.recognisers.keys().flat_map(parts)) {
+            if !manifest.files.contains_key(&required) {
+                return Err(ModelError::Missing { file: required, folder: folder.to_owned() });
             }
         }
         for (file, entry) in &manifest.files {
@@ -96,12 +105,7 @@ impl Models {
             .with_telemetry(false)
             .build()
             .map_err(|error| ModelError::Runtime(error.to_string()))?;
-        Ok(Self { folder: folder.to_owned(), version: manifest.version, shape: manifest.shape, environment })
-    }
-
-    /// Names models, graphs and precision.
-    pub fn version(&self) -> &str {
-        &self.version
+        Ok(Self { folder: folder.to_owned(), recognisers: manifest.recognisers, environment })
     }
 
     /// Loads a voice activity model for one thread.
@@ -115,9 +119,13 @@ impl Models {
     /// Loads a recogniser for one thread.
     ///
     /// # Errors
-    /// When a graph or the tokenizer cannot be loaded.
-    pub fn recogniser(&self) -> Result<Box<dyn SpeechModel>, ModelError> {
-        Ok(Box::new(Moonshine::load(&self.environment, &self.folder, &self.version, self.shape)?))
+    /// When there is none of this name, or a graph or the tokenizer cannot be loaded.
+    pub fn recogniser(&self, name: &str) -> Result<Box<dyn SpeechModel>, ModelError> {
+        let Some(entry) = self.recognisers.get(name) else {
+            let there = self.recognisers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(ModelError::Unknown { name: name.to_owned(), there });
+        };
+        Ok(Box::new(Moonshine::load(&self.environment, &self.folder.join(name), &entry.version, entry.shape)?))
     }
 }
 

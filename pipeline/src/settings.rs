@@ -29,10 +29,10 @@ pub struct EndpointSettings {
 impl Default for EndpointSettings {
     fn default() -> Self {
         Self {
-            silence: 0.5,
+            silence: 0.6,
             max_length: 10.0,
             pre_roll: 0.3,
-            post_roll: 0.3,
+            post_roll: 0.5,
             min_speech: 0.1,
             threshold: 0.5,
             release: 0.35,
@@ -84,6 +84,22 @@ pub struct PartialSettings {
 impl Default for PartialSettings {
     fn default() -> Self {
         Self { enabled: true, interval: 0.5, fastest: 0.2 }
+    }
+}
+
+/// Which recogniser writes what. With one for both, a final is often its last partial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recognisers {
+    /// Writes partials.
+    pub partials: String,
+    /// Writes finals.
+    pub finals: String,
+}
+
+impl Default for Recognisers {
+    fn default() -> Self {
+        Self { partials: "tiny".to_owned(), finals: "base".to_owned() }
     }
 }
 

@@ -113,6 +113,38 @@ impl Rolling {
     }
 }
 
+/// What is shown of the hypotheses of one utterance: the words on which two in a row agree, since the last words of a
+/// window are often heard otherwise with more sound. What is shown stays until two in a row agree on something else.
+#[derive(Debug, Default)]
+pub struct Shown {
+    last: Vec<String>,
+    words: Vec<String>,
+}
+
+impl Shown {
+    /// Takes in a hypothesis and gives what to show: what stays, and the rest. Behind `whole` ones no word is missing.
+    pub fn take(&mut self, stable: &str, tail: &str, whole: bool) -> (String, String) {
+        let fixed = stable.split_whitespace().count();
+        let new: Vec<String> = stable.split_whitespace().chain(tail.split_whitespace()).map(str::to_owned).collect();
+        let agreed = if whole { new.len() } else { common(&new, &self.last).max(fixed) };
+        if agreed >= self.words.len() || common(&new[..agreed], &self.words) < agreed {
+            self.words = new[..agreed].to_vec();
+        }
+        for (shown, new) in self.words.iter_mut().zip(&new[..fixed]) {
+            shown.clone_from(new);
+        }
+        self.last = new;
+        (stable.to_owned(), self.words[fixed..].join(" "))
+    }
+}
+
+/// How many words two texts share from the start; case and punctuation come and go, and do not count.
+fn common(a: &[String], b: &[String]) -> usize {
+    let bare =
+        |word: &str| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    a.iter().zip(b).take_while(|(a, b)| bare(a) == bare(b)).count()
+}
+
 /// Words of `text` with estimated times: voiced time is shared out by length in characters, pauses are kept out.
 /// `voiced` has a flag a 32 ms frame from `start` on.
 pub fn words(text: &str, start: MediaTime, end: MediaTime, voiced: &[bool]) -> Vec<Word> {
@@ -193,6 +225,29 @@ mod tests {
         rolling.settle(COMMIT_GRID);
         assert_eq!(rolling.next_commit(), 2 * COMMIT_GRID);
         assert!(rolling.knows(COMMIT_GRID) && !rolling.knows(COMMIT_GRID + 1));
+    }
+
+    #[test]
+    fn only_what_two_hypotheses_agree_on_is_shown() {
+        let mut shown = Shown::default();
+        let mut show = |tail, whole| shown.take("", tail, whole).1;
+        assert_eq!(show("I won", false), "");
+        assert_eq!(show("I want to.", false), "I");
+        assert_eq!(show("I want to buy", false), "I want to");
+        // one that says otherwise takes nothing back
+        assert_eq!(show("Eye", false), "I want to");
+        assert_eq!(show("I want two", false), "I want to");
+        assert_eq!(show("I want two cars", false), "I want two");
+        assert_eq!(show("I want two cars today.", true), "I want two cars today.");
+    }
+
+    #[test]
+    fn what_is_committed_is_always_shown() {
+        let mut shown = Shown::default();
+        assert_eq!(shown.take("", "Good mourning", false).1, "");
+        assert_eq!(shown.take("Good morning", "all", false), ("Good morning".to_owned(), String::new()));
+        assert_eq!(shown.take("Good morning", "all of", false).1, "all");
+        assert_eq!(shown.take("Good morning", "of", false).1, "all");
     }
 
     #[test]

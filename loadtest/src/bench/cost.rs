@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
+use prometheus::core::Collector;
 use serde::Serialize;
 use sotto_events::{Final, Partial};
 use sotto_ingest::file::Recording;
@@ -12,6 +13,7 @@ use super::{
     Failure,
     feed::{Heard, Utterance, play_together},
     machine::{cpu_seconds, peak_memory},
+    normalise,
 };
 
 /// Latencies in milliseconds.
@@ -36,7 +38,7 @@ pub struct Cost {
     pub cpu_ms_per_audio_second: f64,
     pub cpu_ms_per_speech_second: f64,
     /// Of these, in the engine's threads by what they did; the rest is everything around them.
-    pub stages_ms_per_speech_second: BTreeMap<&'static str, f64>,
+    pub stages_ms_per_speech_second: BTreeMap<String, f64>,
     /// Of one core, by the share of real time.
     pub cores_used: f64,
     /// From the audio a partial covers being there to the partial.
@@ -47,16 +49,24 @@ pub struct Cost {
     pub final_after_speech_ms: Option<Percentiles>,
     /// Partials that came late, and said so, in percent.
     pub degraded_percent: f64,
-    /// Words shown in a partial and changed or withdrawn later, in percent of the words of the finals.
+    /// Words shown in a partial that a later one changed or withdrew, in percent of the words of the finals.
     pub unstable_words_percent: f64,
+    /// The same for words that the final changed or left out.
+    pub changed_by_finals_percent: f64,
     pub peak_memory_bytes: u64,
 }
 
 /// Seconds that the engine's threads have spent on each stage.
-fn stages(engine: &Engine) -> BTreeMap<&'static str, f64> {
+fn stages(engine: &Engine) -> BTreeMap<String, f64> {
     let metrics = engine.metrics();
-    let recogniser = |stage| (stage, metrics.recogniser_seconds.with_label_values(&[stage]).get());
-    BTreeMap::from([("vad", metrics.vad_seconds.get()), recogniser("encode"), recogniser("decode")])
+    let mut stages = BTreeMap::from([("vad".to_owned(), metrics.vad_seconds.get())]);
+    for family in Collector::collect(&metrics.recogniser_seconds) {
+        for metric in family.get_metric() {
+            let labels: Vec<&str> = metric.get_label().iter().map(|label| label.value()).collect();
+            stages.insert(labels.join(" "), metric.get_counter().get_value());
+        }
+    }
+    stages
 }
 
 /// Plays `recordings`, one a call, in real time, and measures the process meanwhile.
@@ -79,6 +89,7 @@ pub async fn measure(
     let speech_seconds = engine.metrics().speech_seconds.get() - speech_before;
     let latencies = Latencies::of(&heard, settings)?;
     let (partials, degraded) = latencies.partials;
+    let (unstable, changed_by_finals) = unstable(&heard);
     Ok(Cost {
         calls,
         partials: settings.partials.enabled,
@@ -89,14 +100,18 @@ pub async fn measure(
         cpu_ms_per_speech_second: 1e3 * cpu / speech_seconds,
         stages_ms_per_speech_second: stages(engine)
             .into_iter()
-            .map(|(name, after)| (name, 1e3 * (after - stages_before[name]) / speech_seconds))
+            .map(|(name, after)| {
+                let before = stages_before.get(&name).copied().unwrap_or_default();
+                (name, 1e3 * (after - before) / speech_seconds)
+            })
             .collect(),
         cores_used: cpu / longest,
         partial_latency_ms: percentiles(&latencies.partial),
         final_latency_ms: percentiles(&latencies.finals),
         final_after_speech_ms: percentiles(&latencies.after_speech),
         degraded_percent: 100.0 * degraded as f64 / partials.max(1) as f64,
-        unstable_words_percent: unstable(&heard),
+        unstable_words_percent: unstable,
+        changed_by_finals_percent: changed_by_finals,
         peak_memory_bytes: peak_memory()?,
     })
 }
@@ -149,26 +164,56 @@ fn percentiles(histogram: &Histogram<u64>) -> Option<Percentiles> {
     (!histogram.is_empty()).then(|| Percentiles { count: histogram.len(), p50: at(0.5), p95: at(0.95), p99: at(0.99) })
 }
 
-/// Shown words that a later revision or the final changed or withdrew, over the words of the finals.
-fn unstable(heard: &[Vec<Heard>]) -> f64 {
-    let (mut changed, mut words) = (0, 0);
+/// Shown words that were changed or withdrawn, in percent of the words of the finals: by a later partial, and by the
+/// final. Case and punctuation do not count.
+fn unstable(heard: &[Vec<Heard>]) -> (f64, f64) {
+    let (mut by_partials, mut by_finals, mut words) = (0, 0, 0);
     for call in heard {
         let mut shown: BTreeMap<(u8, u64), Vec<String>> = BTreeMap::new();
         for Heard { what, .. } in call {
-            let (key, text) = match what {
+            match what {
                 Utterance::Partial(Partial { channel, utterance, stable, tail, .. }) => {
-                    ((*channel, *utterance), format!("{stable} {tail}"))
+                    let now = normalise::words(&format!("{stable} {tail}"));
+                    let before = shown.insert((*channel, *utterance), now.clone()).unwrap_or_default();
+                    by_partials += lost(&before, &now);
                 }
-                Utterance::Final(Final { channel, utterance, text, .. }) => ((*channel, *utterance), text.clone()),
-            };
-            let now: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-            if let Utterance::Final(_) = what {
-                words += now.len();
+                Utterance::Final(Final { channel, utterance, text, .. }) => {
+                    let now = normalise::words(text);
+                    by_finals += shown.remove(&(*channel, *utterance)).map_or(0, |before| lost(&before, &now));
+                    words += now.len();
+                }
             }
-            let before = shown.entry(key).or_default();
-            changed += before.iter().enumerate().filter(|(index, word)| now.get(*index) != Some(word)).count();
-            *before = now;
         }
     }
-    100.0 * changed as f64 / words.max(1) as f64
+    let percent = |count: usize| 100.0 * count as f64 / words.max(1) as f64;
+    (percent(by_partials), percent(by_finals))
+}
+
+/// Words of `before` that are not, in the same order, in `now`.
+fn lost(before: &[String], now: &[String]) -> usize {
+    let mut common = vec![0; now.len() + 1];
+    for word in before {
+        let mut diagonal = 0;
+        for (column, other) in now.iter().enumerate() {
+            let kept = if word == other { diagonal + 1 } else { common[column].max(common[column + 1]) };
+            diagonal = std::mem::replace(&mut common[column + 1], kept);
+        }
+    }
+    before.len() - common[now.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_move_on_are_not_lost() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let lost = |before: &str, now: &str| lost(&words(before), &words(now));
+        assert_eq!(lost("a b c", "a x b c d"), 0);
+        assert_eq!(lost("a b c", "a x c"), 1);
+        assert_eq!(lost("a b c", "c a b"), 1);
+        assert_eq!(lost("a b", ""), 2);
+        assert_eq!(lost("", "a"), 0);
+    }
 }

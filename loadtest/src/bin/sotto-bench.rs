@@ -16,7 +16,9 @@ use sotto_loadtest::bench::{
     cost::{self, Cost},
     machine::{Machine, machine},
 };
-use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics, PipelineSettings, RedactionSettings};
+use sotto_pipeline::{
+    Engine, EngineSettings, Models, PipelineMetrics, PipelineSettings, Recognisers, RedactionSettings,
+};
 
 /// Measures cost, latency and accuracy of the speech pipeline on this machine.
 #[derive(Debug, Parser)]
@@ -34,6 +36,15 @@ struct Options {
     /// Seconds of the recording that each call plays; longer than the recording: all of it.
     #[arg(long, default_value_t = 45)]
     seconds: usize,
+    /// Recogniser of the partials.
+    #[arg(long, default_value = "tiny")]
+    partials_by: String,
+    /// Recogniser of the finals.
+    #[arg(long, default_value = "base")]
+    finals_by: String,
+    /// Settings of the pipeline as TOML, with the names that `[pipeline]` of the configuration has.
+    #[arg(long)]
+    settings: Option<PathBuf>,
     /// Speech threads; 0 for one a core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -63,7 +74,8 @@ struct Report {
     commit: String,
     command: String,
     machine: Machine,
-    model: String,
+    recognisers: Recognisers,
+    settings: PipelineSettings,
     audio: String,
     cost: Vec<Cost>,
     /// At half as many calls as the processor has room for, by the cost measured.
@@ -85,12 +97,16 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Failure> {
     let machine = machine()?;
     let threads = if options.threads == 0 { machine.cores } else { options.threads };
+    let recognisers = Recognisers { partials: options.partials_by.clone(), finals: options.finals_by.clone() };
     let engine = {
         let models = Models::open(&options.models)?;
-        let settings = EngineSettings { threads, max_partials: 1024 };
+        let settings = EngineSettings { threads, max_partials: 1024, recognisers: recognisers.clone() };
         Engine::start(&models, &settings, PipelineMetrics::new(&Registry::new())?)?
     };
-    let mut settings = PipelineSettings::default();
+    let mut settings = match &options.settings {
+        None => PipelineSettings::default(),
+        Some(file) => toml::from_str(&fs::read_to_string(file)?)?,
+    };
     // the same on a quiet machine as on a busy one
     (settings.partials.interval, settings.partials.fastest) = (options.interval, options.interval);
     // what was heard is measured, not what is shown of it
@@ -100,7 +116,8 @@ async fn run(options: Options) -> Result<(), Failure> {
         at: jiff::Timestamp::now().to_string(),
         commit: options.commit.clone(),
         command: std::env::args().collect::<Vec<_>>().join(" "),
-        model: engine.version().to_owned(),
+        recognisers,
+        settings: settings.clone(),
         audio: options.audio.display().to_string(),
         cost: Vec::new(),
         half_capacity: None,
@@ -201,7 +218,7 @@ fn print(cost: &Cost) {
         percentiles.as_ref().map_or("-".to_owned(), |p| format!("{:.0}/{:.0}/{:.0} ms", p.p50, p.p95, p.p99))
     };
     println!(
-        "  {:>5} {:>8} {:>12.2} {:>13.2} {:>7.2}   {:>21} {:>21} {:>7.1} % {:>6.1} %   {}",
+        "  {:>5} {:>8} {:>12.2} {:>13.2} {:>7.2}   {:>21} {:>21} {:>5.1}+{:.1} % {:>6.1} %   {}",
         cost.calls,
         if cost.partials { "yes" } else { "no" },
         cost.cpu_ms_per_audio_second,
@@ -210,6 +227,7 @@ fn print(cost: &Cost) {
         shown(&cost.partial_latency_ms),
         shown(&cost.final_latency_ms),
         cost.unstable_words_percent,
+        cost.changed_by_finals_percent,
         cost.degraded_percent,
         cost.stages_ms_per_speech_second
             .iter()

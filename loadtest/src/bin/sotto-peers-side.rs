@@ -12,7 +12,9 @@ use sotto_loadtest::bench::{
     feed::{Utterance, play_together},
     machine::cpu_seconds,
 };
-use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics, PipelineSettings, RedactionSettings};
+use sotto_pipeline::{
+    Engine, EngineSettings, Models, PipelineMetrics, PipelineSettings, Recognisers, RedactionSettings,
+};
 
 /// Plays recordings as live calls and tells the processor time they took.
 #[derive(Debug, Parser)]
@@ -30,6 +32,12 @@ struct Options {
     /// Seconds between two partials, or `off`.
     #[arg(long)]
     partials: String,
+    /// Recogniser of the partials; the peers have tiny.
+    #[arg(long, default_value = "tiny")]
+    partials_by: String,
+    /// Recogniser of the finals.
+    #[arg(long, default_value = "tiny")]
+    finals_by: String,
     /// Where the answer goes.
     #[arg(long)]
     json: PathBuf,
@@ -43,7 +51,7 @@ struct Answer {
     texts: BTreeMap<String, String>,
     /// Partials that came less often than asked for, in percent.
     degraded_percent: f64,
-    model: String,
+    recognisers: Recognisers,
 }
 
 #[tokio::main]
@@ -59,11 +67,13 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), Failure> {
     let settings = settings(&options.partials)?;
+    let recognisers = Recognisers { partials: options.partials_by.clone(), finals: options.finals_by.clone() };
     let engine = {
         let models = Models::open(&options.models)?;
         let threads = std::thread::available_parallelism()?.get();
         let metrics = PipelineMetrics::new(&Registry::new())?;
-        Engine::start(&models, &EngineSettings { threads, max_partials: 1024 }, metrics)?
+        let settings = EngineSettings { threads, max_partials: 1024, recognisers: recognisers.clone() };
+        Engine::start(&models, &settings, metrics)?
     };
     let mut files: Vec<PathBuf> = fs::read_dir(&options.streams)?
         .map(|entry| Ok(entry?.path()))
@@ -93,7 +103,7 @@ async fn run(options: Options) -> Result<(), Failure> {
         texts.insert(name, said.join(" "));
     }
     let degraded_percent = 100.0 * degraded as f64 / partials.max(1) as f64;
-    let answer = Answer { cpu_seconds: cpu, texts, degraded_percent, model: engine.version().to_owned() };
+    let answer = Answer { cpu_seconds: cpu, texts, degraded_percent, recognisers };
     fs::write(&options.json, serde_json::to_string_pretty(&answer)?)?;
     Ok(())
 }

@@ -11,7 +11,6 @@ pub mod schedule;
 mod worker;
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -22,14 +21,14 @@ use tokio::sync::oneshot;
 use self::{
     cadence::Cadence,
     schedule::{Class, Schedule},
-    worker::Worker,
+    worker::{Recogniser, Worker},
 };
 use crate::{
     SPEECH_RATE,
     metrics::PipelineMetrics,
     models::{ModelError, Models},
     recogniser::{Hypothesis, Job, Vocabulary},
-    settings::PartialSettings,
+    settings::{PartialSettings, Recognisers},
     vad::VadLane,
 };
 
@@ -45,6 +44,16 @@ pub struct EngineSettings {
     pub threads: usize,
     /// Partials that may wait before more are refused.
     pub max_partials: usize,
+    pub recognisers: Recognisers,
+}
+
+/// Which of the two recognisers is asked. With one for both, they are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// The one for partials.
+    First,
+    /// The one for finals.
+    Second,
 }
 
 /// What a hypothesis is wanted for.
@@ -76,6 +85,7 @@ impl Purpose {
 #[derive(Debug)]
 pub struct Request {
     pub purpose: Purpose,
+    pub pass: Pass,
     /// Who shares a turn: calls of one tenant have one number.
     pub tenant: u64,
     /// Whether it waits a moment for others to share a batch with; finals never do.
@@ -92,18 +102,20 @@ pub struct Heard {
     /// Text after the prefix.
     pub tail: String,
     pub confidence: f32,
+    /// Names the recogniser.
+    pub version: Arc<str>,
     /// For each token, whether a word begins with it.
     pub begins_word: Vec<bool>,
 }
 
 impl Heard {
-    fn new(vocabulary: &dyn Vocabulary, prefix: &[u32], hypothesis: Hypothesis) -> Self {
+    fn new(version: Arc<str>, vocabulary: &dyn Vocabulary, prefix: &[u32], hypothesis: Hypothesis) -> Self {
         let Hypothesis { tokens, confidence, .. } = hypothesis;
         let stable = vocabulary.text(prefix);
         let text = vocabulary.text(&tokens);
         let tail = text.get(stable.len()..).unwrap_or_default().trim_start().to_owned();
         let begins_word = tokens.iter().map(|&token| vocabulary.begins_word(token)).collect();
-        Self { tokens, stable, tail, confidence, begins_word }
+        Self { tokens, stable, tail, confidence, version, begins_word }
     }
 
     /// The largest number of first tokens, at most `limit`, that ends where a word ends.
@@ -227,7 +239,7 @@ pub struct Engine {
 
 struct Inner {
     shared: Arc<Shared>,
-    version: String,
+    two_passes: bool,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -253,30 +265,26 @@ impl Engine {
             threads: count,
         });
         let mut threads = Vec::new();
-        let mut version = String::new();
+        let Recognisers { partials, finals } = &settings.recognisers;
+        let two_passes = partials != finals;
         for index in 0..count {
-            let model = models.recogniser()?;
-            model.version().clone_into(&mut version);
-            let worker = Worker {
-                shared: Arc::clone(&shared),
-                vad: models.vad()?,
-                vocabulary: model.vocabulary(),
-                model,
-                waiting: HashMap::new(),
-                numbers: 0,
-            };
+            let mut recognisers = vec![Recogniser::new(models.recogniser(partials)?)];
+            if two_passes {
+                recognisers.push(Recogniser::new(models.recogniser(finals)?));
+            }
+            let worker = Worker { shared: Arc::clone(&shared), vad: models.vad()?, recognisers, numbers: 0 };
             let thread = thread::Builder::new()
                 .name(format!("speech-{index}"))
                 .spawn(move || worker.run())
                 .map_err(|error| ModelError::Runtime(error.to_string()))?;
             threads.push(thread);
         }
-        Ok(Self { inner: Arc::new(Inner { shared, version, threads }) })
+        Ok(Self { inner: Arc::new(Inner { shared, two_passes, threads }) })
     }
 
-    /// Names models and graphs: goes into every final.
-    pub fn version(&self) -> &str {
-        &self.inner.version
+    /// Whether finals are written by another recogniser than partials.
+    pub fn two_passes(&self) -> bool {
+        self.inner.two_passes
     }
 
     /// Where the engine counts.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{EngineError, Heard, Reply, Shared, Ticket, VoiceRequest, answer};
+use super::{EngineError, Heard, Pass, Reply, Shared, Ticket, VoiceRequest, answer};
 use crate::{
     SPEECH_RATE,
     metrics::PipelineMetrics,
@@ -24,11 +24,17 @@ const LIVE: usize = 64;
 pub struct Worker {
     pub shared: Arc<Shared>,
     pub vad: Vad,
-    pub vocabulary: Arc<dyn Vocabulary>,
-    pub model: Box<dyn SpeechModel>,
-    /// Who waits for what the model has under way.
-    pub waiting: HashMap<u64, Waiting>,
+    /// One for each pass, or one for both.
+    pub recognisers: Vec<Recogniser>,
     pub numbers: u64,
+}
+
+/// A recogniser and who waits for what it has under way.
+pub struct Recogniser {
+    model: Box<dyn SpeechModel>,
+    version: Arc<str>,
+    vocabulary: Arc<dyn Vocabulary>,
+    waiting: HashMap<u64, Waiting>,
 }
 
 /// Someone who waits for a hypothesis.
@@ -45,16 +51,22 @@ struct Work {
 impl Worker {
     /// Works until the engine stops.
     pub fn run(mut self) {
-        while let Some(work) = self.next() {
+        let last = self.recognisers.len() - 1;
+        while let Some(mut work) = self.next() {
             let started = Instant::now();
             if !work.voice.is_empty() {
                 judge(&mut self.vad, &self.shared.metrics, work.voice);
             }
-            if !work.tickets.is_empty() {
-                self.admit(work.tickets);
-            }
-            if self.model.live() > 0 {
-                self.pass();
+            let metrics = &self.shared.metrics;
+            for (pass, recogniser) in [Pass::First, Pass::Second].into_iter().zip(&mut self.recognisers) {
+                let own = |ticket: &mut (Duration, Ticket)| last == 0 || ticket.1.request.pass == pass;
+                let tickets: Vec<_> = work.tickets.extract_if(.., own).collect();
+                if !tickets.is_empty() {
+                    recogniser.admit(metrics, self.shared.now(), &mut self.numbers, tickets);
+                }
+                if recogniser.model.live() > 0 {
+                    recogniser.pass(metrics);
+                }
             }
             self.shared.worked(started.elapsed());
         }
@@ -66,12 +78,13 @@ impl Worker {
         loop {
             let now = shared.now();
             let voice = queues.take_voice(now);
-            let tickets = if self.model.live() < LIVE {
+            let live: usize = self.recognisers.iter().map(|recogniser| recogniser.model.live()).sum();
+            let tickets = if live < LIVE {
                 queues.schedule.take(now, ENCODED, |ticket| !ticket.reply.is_closed())
             } else {
                 Vec::new()
             };
-            if !voice.is_empty() || !tickets.is_empty() || self.model.live() > 0 {
+            if !voice.is_empty() || !tickets.is_empty() || live > 0 {
                 shared.show_depths(&queues);
                 return Some(Work { voice, tickets });
             }
@@ -88,11 +101,15 @@ impl Worker {
             };
         }
     }
+}
 
-    fn admit(&mut self, tickets: Vec<(Duration, Ticket)>) {
-        let shared = Arc::clone(&self.shared);
-        let metrics = &shared.metrics;
-        let (started, now) = (Instant::now(), shared.now());
+impl Recogniser {
+    pub fn new(model: Box<dyn SpeechModel>) -> Self {
+        Self { version: model.version().into(), vocabulary: model.vocabulary(), model, waiting: HashMap::new() }
+    }
+
+    fn admit(&mut self, metrics: &PipelineMetrics, now: Duration, numbers: &mut u64, tickets: Vec<(Duration, Ticket)>) {
+        let started = Instant::now();
         let mut jobs = Vec::with_capacity(tickets.len());
         let mut replies = Vec::with_capacity(tickets.len());
         for (since, Ticket { request, reply }) in tickets {
@@ -100,26 +117,30 @@ impl Worker {
             metrics.queue_wait.with_label_values(&[request.purpose.name()]).observe(waited);
             let seconds = request.job.length as f64 / f64::from(SPEECH_RATE);
             metrics.window_seconds.with_label_values(&[request.purpose.class().name()]).inc_by(seconds);
-            self.numbers += 1;
-            replies.push((self.numbers, Waiting { prefix: request.job.prefix.clone(), reply }));
-            jobs.push((self.numbers, request.job));
+            *numbers += 1;
+            replies.push((*numbers, Waiting { prefix: request.job.prefix.clone(), reply }));
+            jobs.push((*numbers, request.job));
         }
         metrics.batch_size.with_label_values(&["encode"]).observe(jobs.len() as f64);
         let outcome = self.model.admit(jobs);
-        metrics.recogniser_seconds.with_label_values(&["encode"]).inc_by(started.elapsed().as_secs_f64());
+        metrics
+            .recogniser_seconds
+            .with_label_values(&[&self.version, "encode"])
+            .inc_by(started.elapsed().as_secs_f64());
         match outcome {
             Ok(()) => self.waiting.extend(replies),
             Err(error) => fail(metrics, &error, replies.into_iter().map(|(_, waiting)| waiting)),
         }
     }
 
-    fn pass(&mut self) {
-        let shared = Arc::clone(&self.shared);
-        let metrics = &shared.metrics;
+    fn pass(&mut self, metrics: &PipelineMetrics) {
         let started = Instant::now();
         metrics.batch_size.with_label_values(&["decode"]).observe(self.model.live() as f64);
         let outcome = self.model.pass();
-        metrics.recogniser_seconds.with_label_values(&["decode"]).inc_by(started.elapsed().as_secs_f64());
+        metrics
+            .recogniser_seconds
+            .with_label_values(&[&self.version, "decode"])
+            .inc_by(started.elapsed().as_secs_f64());
         match outcome {
             Ok(done) => done.into_iter().for_each(|done| self.tell(metrics, done)),
             Err(error) => fail(metrics, &error, self.waiting.drain().map(|(_, waiting)| waiting)),
@@ -133,7 +154,7 @@ impl Worker {
             metrics.cut_short.inc();
         }
         if let Some(Waiting { prefix, reply }) = self.waiting.remove(&done.number) {
-            answer(reply, Ok(Heard::new(self.vocabulary.as_ref(), &prefix, hypothesis)));
+            answer(reply, Ok(Heard::new(Arc::clone(&self.version), self.vocabulary.as_ref(), &prefix, hypothesis)));
         }
     }
 }

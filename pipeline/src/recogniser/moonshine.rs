@@ -26,6 +26,8 @@ use crate::models::{ModelError, Shape, session_with};
 
 const BEGIN: u32 = 1;
 const END: u32 = 2;
+/// Tokens of a draft that are looked through, and fed, after one that was heard otherwise.
+const LOOK_UP: usize = 8;
 /// Most buffers of finished sequences that are kept: as many as end in a pass or two.
 const SPARE: usize = 8;
 
@@ -190,8 +192,11 @@ struct Row {
     number: u64,
     /// Tokens so far, without begin and end.
     tokens: Vec<u32>,
-    /// Tokens to feed next; what follows the first is a prefix or a draft.
+    /// Tokens to feed next; what follows the first is a prefix or a piece of the draft.
     feed: Vec<u32>,
+    draft: Vec<u32>,
+    /// Tokens of the draft that have been verified or passed over.
+    drafted: usize,
     /// How many of `feed` after the first are given, not to be verified.
     given: usize,
     limit: usize,
@@ -205,12 +210,16 @@ impl Row {
     fn new(number: u64, job: Job) -> Self {
         let limit = limit(&job);
         let room = limit - job.prefix.len();
-        let feed = [&[BEGIN], job.prefix.as_slice(), &job.draft[..job.draft.len().min(room)]].concat();
+        let mut draft = job.draft;
+        draft.truncate(room);
+        let feed = [&[BEGIN], job.prefix.as_slice(), &draft].concat();
         Self {
             number,
             given: job.prefix.len(),
             tokens: job.prefix,
             feed,
+            draft,
+            drafted: 0,
             limit,
             log_probability: 0.0,
             judged: 0,
@@ -221,21 +230,36 @@ impl Row {
 
     /// Takes in what is likeliest after each place from the last given one on; says how many fed tokens stay.
     fn accept(&mut self, predicted: &[u32], log_probabilities: &[f32]) -> usize {
-        let draft = self.feed.split_off(1 + self.given);
+        let fed = self.feed.split_off(1 + self.given);
         let mut agreed = 0;
         let mut last = END;
         for (place, (&next, &log_probability)) in predicted.iter().zip(log_probabilities).enumerate() {
             self.take(next, log_probability);
             last = next;
-            if self.done || draft.get(place) != Some(&next) {
+            if self.done || fed.get(place) != Some(&next) {
                 break;
             }
             agreed += 1;
         }
         let accepted = 1 + self.given + agreed;
-        self.feed = vec![last];
         self.given = 0;
+        self.drafted += agreed;
+        self.look_up(last);
         accepted
+    }
+
+    /// Feeds the last token, and what the draft says after it: behind the same token near by if there is one, else behind
+    /// the token that was heard otherwise. That one may be it later, when the draft lacks a token.
+    fn look_up(&mut self, last: u32) {
+        let ahead = self.draft.get(self.drafted..).unwrap_or_default();
+        let found = ahead.iter().take(LOOK_UP).position(|&token| token == last);
+        let passed = self.drafted.checked_sub(1).and_then(|place| self.draft.get(place)) == Some(&last);
+        if found.is_some() || !passed {
+            self.drafted += found.unwrap_or(0) + 1;
+        }
+        let room = self.limit.saturating_sub(self.tokens.len()).min(LOOK_UP);
+        let rest = self.draft.get(self.drafted..).unwrap_or_default();
+        self.feed = [&[last], &rest[..rest.len().min(room)]].concat();
     }
 
     fn take(&mut self, next: u32, log_probability: f32) {
@@ -348,9 +372,32 @@ mod tests {
         let mut row = row(&[5], &[6, 7, 8], 32_000);
         assert_eq!(row.feed, [1, 5, 6, 7, 8]);
         assert_eq!(row.accept(&[6, 9, 1, 1], &[0.0; 4]), 3);
-        assert_eq!((row.tokens.as_slice(), row.feed.as_slice(), row.done), (&[5, 6, 9][..], &[9][..], false));
-        row.accept(&[END], &[0.0]);
+        // what follows the wrong token may still be right
+        assert_eq!((row.tokens.as_slice(), row.feed.as_slice(), row.done), (&[5, 6, 9][..], &[9, 8][..], false));
+        assert_eq!(row.accept(&[8, END], &[0.0; 2]), 2);
         assert!(row.done);
+        assert_eq!(row.tokens, [5, 6, 9, 8]);
+    }
+
+    #[test]
+    fn a_draft_with_a_word_too_many_or_too_few_is_taken_up_again() {
+        let passes = |draft: &[u32]| {
+            let said = [10, 11, 12, 13, 14, 15, 16, 17];
+            let (mut row, mut at, mut passes) = (row(&[], draft, 160_000), 0, 0);
+            while !row.done {
+                let judged = at..at + row.feed.len();
+                let predicted: Vec<u32> = judged.map(|i| said.get(i).copied().unwrap_or(END)).collect();
+                at += row.accept(&predicted, &vec![0.0; predicted.len()]);
+                passes += 1;
+            }
+            assert_eq!(row.tokens, said);
+            passes
+        };
+        assert_eq!(passes(&[10, 11, 12, 13, 14, 15, 16, 17]), 1);
+        assert_eq!(passes(&[10, 11, 99, 98, 12, 13, 14, 15, 16, 17]), 2);
+        assert_eq!(passes(&[10, 11, 99, 13, 14, 15, 16, 17]), 2);
+        assert_eq!(passes(&[10, 11, 13, 14, 15, 16, 17]), 3);
+        assert_eq!(passes(&[]), 9);
     }
 
     #[test]

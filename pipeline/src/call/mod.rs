@@ -4,6 +4,8 @@
 //! **Order.** An event is decided at a media time on one channel. Events leave in the order of those times (ties by
 //! channel), once no other channel can decide anything earlier any more; so `seq` depends on the sound alone.
 
+mod finishing;
+
 use std::{
     collections::BTreeMap,
     future::{Future, poll_fn},
@@ -16,18 +18,19 @@ use std::{
 
 use sotto_events::{
     Audio, AudioFormat, CallEvent, CallInput, EventBody, Final, Finish, Level, LiveScores, MediaTime, Partial,
-    Redaction, SafePoint, Scorecard, Word,
+    Redaction, SafePoint, Scorecard,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
+use self::finishing::{Finishing, InFlight};
 use crate::{
     SPEECH_RATE,
-    channel::{Channel, Outcome, Speaking, Utterance},
-    engine::{Engine, EngineError, Heard, Purpose, Request},
+    channel::{Channel, Outcome, Speaking},
+    engine::{Engine, EngineError, Heard, Pass, Purpose, Request},
     redact::{self, Redactor},
     score::Scoring,
     settings::PipelineSettings,
-    transcript::{Rolling, Window, commit_name, words},
+    transcript::{Rolling, Shown, Window, commit_name},
     vad::VadLane,
 };
 
@@ -77,17 +80,10 @@ struct Pending {
 
 type Key = (MediaTime, u8, u64);
 
-struct InFlight {
-    purpose: Purpose,
-    window: Window,
-    since: Instant,
-    degraded: bool,
-    answer: oneshot::Receiver<Result<Heard, EngineError>>,
-}
-
 struct Slot {
     channel: Channel,
     rolling: Rolling,
+    shown: Shown,
     in_flight: Option<InFlight>,
     /// Window of the last hypothesis asked for, in samples of the utterance.
     last_window: usize,
@@ -108,8 +104,8 @@ pub struct CallTask {
     seq: u64,
     safe: Vec<SafePoint>,
     busy: watch::Sender<bool>,
-    /// Names models, graphs and grids: goes into every final.
-    model: Arc<str>,
+    /// How finals are made of windows: goes into every final beside the recogniser's name.
+    grid: Arc<str>,
     in_step: bool,
     /// When voice was last judged.
     judged: Instant,
@@ -136,7 +132,13 @@ impl CallTask {
             .iter()
             .map(|&safe| {
                 let channel = Channel::new(format.rate, &settings.endpoint, safe)?;
-                Ok(Slot { channel, rolling: Rolling::default(), in_flight: None, last_window: 0 })
+                Ok(Slot {
+                    channel,
+                    rolling: Rolling::default(),
+                    shown: Shown::default(),
+                    in_flight: None,
+                    last_window: 0,
+                })
             })
             .collect::<Result<Vec<_>, _>>()?;
         // without partials nothing is committed, and a final may come out otherwise
@@ -152,10 +154,10 @@ impl CallTask {
                 scoring.add(made);
             }
         }
-        let grid = if settings.partials.enabled { commit_name() } else { "whole".to_owned() };
-        let model = format!("{}+{grid}", engine.version()).into();
+        let commits = settings.partials.enabled && !engine.two_passes();
+        let grid = if commits { commit_name() } else { "whole".to_owned() };
         Ok(Self {
-            model,
+            grid: grid.into(),
             redactor,
             scoring,
             in_step: false,
@@ -295,7 +297,7 @@ impl CallTask {
         let key = (outcome.safe.decided_at, index as u8);
         let slot = &mut self.slots[index];
         let (rolling, in_flight) = (std::mem::take(&mut slot.rolling), slot.in_flight.take());
-        slot.last_window = 0;
+        (slot.last_window, slot.shown) = (0, Shown::default());
         let Some(utterance) = outcome.utterance else {
             self.add(key, None, Some(outcome.safe), true);
             return;
@@ -311,7 +313,7 @@ impl CallTask {
             engine: self.engine.clone(),
             tenant: self.tenant,
             channel: index as u8,
-            model: Arc::clone(&self.model),
+            grid: Arc::clone(&self.grid),
             limit: self.commit_limit(),
             utterance,
             rolling,
@@ -320,9 +322,10 @@ impl CallTask {
         self.finals.push(Box::pin(async move { (key, made.await) }));
     }
 
-    /// Samples of an utterance beyond which nothing is committed; without partials nothing needs to be.
+    /// Samples of an utterance beyond which nothing is committed. Without partials nothing needs to be, and what is to be
+    /// written by another recogniser cannot be.
     fn commit_limit(&self) -> usize {
-        if !self.settings.partials.enabled {
+        if !self.settings.partials.enabled || self.engine.two_passes() {
             return 0;
         }
         samples(self.settings.endpoint.max_length * COMMIT_SHARE)
@@ -361,6 +364,7 @@ impl CallTask {
         let from = speaking.start + slot.rolling.needs_from();
         let request = Request {
             purpose,
+            pass: Pass::First,
             tenant: self.tenant,
             paced: !self.in_step,
             job: slot
@@ -370,7 +374,14 @@ impl CallTask {
         // refused or stopped: the next audio asks again
         if let Ok(answer) = self.engine.transcribe(request) {
             slot.last_window = slot.last_window.max(length);
-            slot.in_flight = Some(InFlight { purpose, window, since: Instant::now(), degraded: stretched, answer });
+            slot.in_flight = Some(InFlight {
+                purpose,
+                window,
+                whole: length == whole,
+                since: Instant::now(),
+                degraded: stretched,
+                answer,
+            });
         }
     }
 
@@ -383,8 +394,11 @@ impl CallTask {
         let slot = &mut self.slots[index];
         // a failed partial is counted by the engine and the next one asks again
         let Ok(heard) = heard else { return };
-        let (stable, tail) = (heard.stable.clone(), heard.tail.clone());
+        let (stable, tail) = slot.shown.take(&heard.stable, &heard.tail, job.whole);
         slot.rolling.heard(job.window, heard);
+        if stable.is_empty() && tail.is_empty() {
+            return;
+        }
         let Some(Speaking { number, start, .. }) = slot.channel.speaking() else { return };
         let end = slot.channel.media(start + job.window.length);
         slot.rolling.revisions += 1;
@@ -584,80 +598,6 @@ impl CallTask {
 
 fn samples(seconds: f64) -> usize {
     (seconds * f64::from(SPEECH_RATE)).round() as usize
-}
-
-/// An utterance that has ended, on its way to its final.
-struct Finishing {
-    engine: Engine,
-    tenant: u64,
-    channel: u8,
-    model: Arc<str>,
-    /// Samples beyond which nothing is committed.
-    limit: usize,
-    utterance: Utterance,
-    rolling: Rolling,
-}
-
-impl Finishing {
-    /// Makes the commits that are still missing, in order, then the final. What was heard already is not asked again.
-    async fn run(mut self, in_flight: Option<InFlight>) -> Result<Option<Final>, EngineError> {
-        let since = Instant::now();
-        let length = self.utterance.audio.len();
-        let limit = self.utterance.voiced_length.min(self.limit).min(length);
-        match in_flight {
-            Some(job) if job.purpose == Purpose::Commit || job.window.length == length => {
-                let heard = job.answer.await.unwrap_or(Err(EngineError::Stopped))?;
-                self.rolling.heard(job.window, heard);
-            }
-            // whoever makes it still has the stem
-            Some(_) => self.rolling.forget_stem(),
-            None => {}
-        }
-        self.rolling.settle(limit);
-        while self.rolling.next_commit() <= limit {
-            self.hear(self.rolling.next_commit()).await?;
-            self.rolling.settle(limit);
-        }
-        if !self.rolling.knows(length) {
-            self.hear(length).await?;
-        }
-        let metrics = self.engine.metrics();
-        let took = since.elapsed().as_secs_f64();
-        metrics.final_latency.observe(took);
-        metrics.real_time_factor.observe(took / (length as f64 / f64::from(SPEECH_RATE)));
-        Ok(self.finish())
-    }
-
-    async fn hear(&mut self, length: usize) -> Result<(), EngineError> {
-        let window = Window { length, prefix: self.rolling.committed.len() };
-        let from = self.rolling.needs_from().min(length);
-        let job = self.rolling.job(window, &self.utterance.audio[from..length]);
-        let answer =
-            self.engine.transcribe(Request { purpose: Purpose::Final, tenant: self.tenant, paced: true, job })?;
-        self.rolling.heard(window, answer.await.unwrap_or(Err(EngineError::Stopped))?);
-        Ok(())
-    }
-
-    fn finish(self) -> Option<Final> {
-        let (utterance, heard) = (self.utterance, self.rolling.latest);
-        let text = heard.text();
-        if text.is_empty() {
-            return None;
-        }
-        // whoever folds kept finals must come to what was folded here
-        let kept = |word: Word| Word { start: word.start.kept(), end: word.end.kept(), ..word };
-        let words = words(&text, utterance.start, utterance.end, &utterance.voiced);
-        Some(Final {
-            channel: self.channel,
-            utterance: utterance.number,
-            start: utterance.start.kept(),
-            end: utterance.end.kept(),
-            words: words.into_iter().map(kept).collect(),
-            text,
-            confidence: heard.confidence,
-            model: self.model.to_string(),
-        })
-    }
 }
 
 /// The next rolling hypothesis of any channel; waits for ever when none is under way.

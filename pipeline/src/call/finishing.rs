@@ -1,0 +1,139 @@
+//! An utterance that has ended, on its way to its final.
+//!
+//! **Two passes.** Where partials and finals have a recogniser each, the whole window goes to the second, with the first
+//! one's last hypothesis as a draft. The second sometimes answers a window with nothing; then the first one's words for
+//! that window are kept, so that no speech is lost by it.
+
+use std::{sync::Arc, time::Instant};
+
+use sotto_events::{Final, Word};
+use tokio::sync::oneshot;
+
+use crate::{
+    SPEECH_RATE,
+    channel::Utterance,
+    engine::{Engine, EngineError, Heard, Pass, Purpose, Request},
+    recogniser::Job,
+    transcript::{Rolling, Window, words},
+};
+
+/// A rolling hypothesis that has been asked for.
+pub(super) struct InFlight {
+    pub purpose: Purpose,
+    pub window: Window,
+    /// Whether the final will be made of the same window, should nothing more be said.
+    pub whole: bool,
+    pub since: Instant,
+    pub degraded: bool,
+    pub answer: oneshot::Receiver<Result<Heard, EngineError>>,
+}
+
+pub(super) struct Finishing {
+    pub engine: Engine,
+    pub tenant: u64,
+    pub channel: u8,
+    /// How the final is made of windows.
+    pub grid: Arc<str>,
+    /// Samples beyond which nothing is committed.
+    pub limit: usize,
+    pub utterance: Utterance,
+    pub rolling: Rolling,
+}
+
+impl Finishing {
+    /// Makes the final; `None` when no word was heard.
+    pub async fn run(mut self, in_flight: Option<InFlight>) -> Result<Option<Final>, EngineError> {
+        let since = Instant::now();
+        let heard = if self.engine.two_passes() {
+            self.second_pass(in_flight).await?
+        } else {
+            self.first_pass(in_flight).await?;
+            std::mem::take(&mut self.rolling.latest)
+        };
+        let metrics = self.engine.metrics();
+        let took = since.elapsed().as_secs_f64();
+        metrics.final_latency.observe(took);
+        metrics.real_time_factor.observe(took / (self.length() as f64 / f64::from(SPEECH_RATE)));
+        Ok(self.finish(heard))
+    }
+
+    fn length(&self) -> usize {
+        self.utterance.audio.len()
+    }
+
+    /// Makes the commits that are still missing, in order, then hears the whole window. What was heard already is not
+    /// asked again.
+    async fn first_pass(&mut self, in_flight: Option<InFlight>) -> Result<(), EngineError> {
+        let length = self.length();
+        let limit = self.utterance.voiced_length.min(self.limit).min(length);
+        match in_flight {
+            Some(job) if job.purpose == Purpose::Commit || job.window.length == length => {
+                let heard = job.answer.await.unwrap_or(Err(EngineError::Stopped))?;
+                self.rolling.heard(job.window, heard);
+            }
+            // whoever makes it still has the stem
+            Some(_) => self.rolling.forget_stem(),
+            None => {}
+        }
+        self.rolling.settle(limit);
+        while self.rolling.next_commit() <= limit {
+            self.hear(self.rolling.next_commit()).await?;
+            self.rolling.settle(limit);
+        }
+        if !self.rolling.knows(length) {
+            self.hear(length).await?;
+        }
+        Ok(())
+    }
+
+    async fn second_pass(&mut self, in_flight: Option<InFlight>) -> Result<Heard, EngineError> {
+        let job = Job {
+            audio: self.utterance.audio.clone(),
+            length: self.length(),
+            // both have the same tokens
+            draft: self.rolling.latest.tokens.clone(),
+            ..Job::default()
+        };
+        let heard = self.ask(Pass::Second, job).await?;
+        if heard.tokens.is_empty() {
+            self.first_pass(in_flight).await?;
+            return Ok(std::mem::take(&mut self.rolling.latest));
+        }
+        Ok(heard)
+    }
+
+    async fn hear(&mut self, length: usize) -> Result<(), EngineError> {
+        let window = Window { length, prefix: self.rolling.committed.len() };
+        let from = self.rolling.needs_from().min(length);
+        let job = self.rolling.job(window, &self.utterance.audio[from..length]);
+        let heard = self.ask(Pass::First, job).await?;
+        self.rolling.heard(window, heard);
+        Ok(())
+    }
+
+    async fn ask(&self, pass: Pass, job: Job) -> Result<Heard, EngineError> {
+        let request = Request { purpose: Purpose::Final, pass, tenant: self.tenant, paced: true, job };
+        self.engine.transcribe(request)?.await.unwrap_or(Err(EngineError::Stopped))
+    }
+
+    fn finish(self, heard: Heard) -> Option<Final> {
+        let utterance = self.utterance;
+        let text = heard.text();
+        if text.is_empty() {
+            return None;
+        }
+        // whoever folds kept finals must come to what was folded here
+        let kept = |word: Word| Word { start: word.start.kept(), end: word.end.kept(), ..word };
+        let words = words(&text, utterance.start, utterance.end, &utterance.voiced);
+        Some(Final {
+            channel: self.channel,
+            utterance: utterance.number,
+            start: utterance.start.kept(),
+            end: utterance.end.kept(),
+            words: words.into_iter().map(kept).collect(),
+            text,
+            confidence: heard.confidence,
+            model: format!("{}+{}", heard.version, self.grid),
+        })
+    }
+}
