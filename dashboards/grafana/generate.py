@@ -224,7 +224,7 @@ BOARDS = {
         panel(5, "Speech threads at work", "suffix: threads",
               "Busy threads, on average. Near capacity.speech_threads: full. exact and partial hold voice activity "
               "done in between.",
-              {"{{work}}": rate("sotto_recogniser_seconds_total", "work"), "vad": rate("sotto_vad_seconds_total")}),
+              {"{{model}} {{work}}": rate("sotto_recogniser_seconds_total", "model, work"), "vad": rate("sotto_vad_seconds_total")}),
         panel(6, "Cost of a second of audio", "s",
               "Processor time a second of audio, each channel counted. Compare with docs/performance.md.",
               {"cost": f"{rate('process_cpu_seconds_total')} / {rate('sotto_audio_seconds_total')}"}),

@@ -56,7 +56,7 @@ describe('a call', () => {
     await step.getByRole('button', { name: 'Greet and name the bank' }).click();
     await eventually(async () => {
       const marked = await transcript().evaluate((log) => log.querySelector('.marked')?.innerText);
-      assert.match(marked ?? '', /Harbor Bank/);
+      assert.match(marked ?? '', /Harbor ?Bank/);
     });
   });
 
@@ -87,7 +87,7 @@ describe('a call', () => {
     await page.getByText(/00:4\d ended/).waitFor();
     const text = await transcript().innerText();
     assert.match(text, /How can I help you/);
-    assert.match(text, /Thank you very much/);
+    assert.match(text, /thank you very much/i);
     await part('Scorecard').getByText(/^\d+$/).waitFor();
     assert.equal(await transcript().getByText('Lost card').count(), 1);
     assert.doesNotMatch(text, /Daniel|Foster|3782/, 'what was hidden is nowhere');

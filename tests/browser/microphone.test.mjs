@@ -31,7 +31,7 @@ describe('the microphone page', () => {
   });
 
   test('what is said appears beside it as words', async () => {
-    await page.locator('sotto-overlay').getByText(/Harbor Bank/i).waitFor({ timeout: 20_000 });
+    await page.locator('sotto-overlay').getByText(/Harbor ?Bank/i).waitFor({ timeout: 20_000 });
     const level = page.getByRole('meter', { name: 'Level: Agent' });
     assert.notEqual(await level.getAttribute('aria-valuenow'), '0.00');
   });
@@ -46,7 +46,7 @@ describe('the microphone page', () => {
     await page.getByRole('button', { name: 'End the call' }).click();
     await page.getByRole('status').getByText('Call ended').waitFor();
     await page.getByRole('link', { name: 'Open the call' }).click();
-    await page.getByRole('log', { name: 'Transcript' }).getByText(/Harbor Bank/i).first().waitFor();
+    await page.getByRole('log', { name: 'Transcript' }).getByText(/Harbor ?Bank/i).first().waitFor();
     await page.goto('/history');
     const found = page.getByRole('link', { name: /Grace Hill/ });
     await found.waitFor();

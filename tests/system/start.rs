@@ -42,14 +42,18 @@ fn a_missing_or_damaged_model_is_named_with_its_mend() {
     let (code, message) = fails(folder.path(), ANYWHERE, Some(&models));
     assert_eq!(code, 1);
     assert!(message.contains("make setup"), "{message}");
-    let names = ["libonnxruntime.so", "vad.onnx", "stem.onnx", "encoder.onnx", "decoder.onnx", "tokenizer.bin"];
+    let parts = ["stem.onnx", "encoder.onnx", "decoder.onnx", "tokenizer.bin"];
+    let names = ["libonnxruntime.so", "vad.onnx"].into_iter().map(str::to_owned);
+    let names: Vec<String> = names.chain(parts.map(|part| format!("tiny/{part}"))).collect();
+    fs::create_dir(models.join("tiny")).unwrap();
     let files: serde_json::Map<_, _> =
-        names.iter().map(|name| ((*name).to_owned(), serde_json::json!({ "sha256": "00" }))).collect();
+        names.iter().map(|name| (name.clone(), serde_json::json!({ "sha256": "00" }))).collect();
     names.iter().for_each(|name| fs::write(models.join(name), "damaged").unwrap());
     let shape = serde_json::json!({ "layers": 1, "width": 1, "heads": 1, "stem": 1, "vocabulary": 1 });
     fs::write(
         models.join("manifest.json"),
-        serde_json::json!({ "version": "x", "shape": shape, "files": files }).to_string(),
+        serde_json::json!({ "recognisers": { "tiny": { "version": "x", "shape": shape } }, "files": files })
+            .to_string(),
     )
     .unwrap();
     let (_, message) = fails(folder.path(), ANYWHERE, Some(&models));

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sotto_pipeline::EndpointSettings;
 
 use super::{
     audio::Coding,
@@ -184,13 +185,13 @@ pub struct Server {
     #[arg(long, value_name = "URL")]
     pub twilio_connect: Option<String>,
     /// The server's pipeline.endpoint.silence, in seconds.
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = EndpointSettings::default().silence)]
     pub silence: f64,
     /// The server's pipeline.endpoint.post_roll, in seconds.
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, default_value_t = EndpointSettings::default().post_roll)]
     pub post_roll: f64,
     /// The server's pipeline.endpoint.max_length, in seconds.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = EndpointSettings::default().max_length)]
     pub max_length: f64,
 }
 

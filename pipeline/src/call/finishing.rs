@@ -2,7 +2,7 @@
 //!
 //! **Two passes.** Where partials and finals have a recogniser each, the whole window goes to the second, with the first
 //! one's last hypothesis as a draft. The second sometimes answers a window with nothing; then the first one's words for
-//! that window are kept, so that no speech is lost by it.
+//! that window are kept, unless it is in doubt itself, so that no speech is lost by it.
 
 use std::{sync::Arc, time::Instant};
 
@@ -16,6 +16,10 @@ use crate::{
     recogniser::Job,
     transcript::{Rolling, Window, words},
 };
+
+/// Below this confidence the first recogniser's words do not stand against the silence of the second: it hears words in
+/// noise and music, and is then in doubt.
+const DOUBTFUL: f32 = 0.5;
 
 /// A rolling hypothesis that has been asked for.
 pub(super) struct InFlight {
@@ -97,7 +101,8 @@ impl Finishing {
         let heard = self.ask(Pass::Second, job).await?;
         if heard.tokens.is_empty() {
             self.first_pass(in_flight).await?;
-            return Ok(std::mem::take(&mut self.rolling.latest));
+            let first = std::mem::take(&mut self.rolling.latest);
+            return Ok(if first.confidence < DOUBTFUL { Heard::default() } else { first });
         }
         Ok(heard)
     }
