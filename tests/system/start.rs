@@ -61,6 +61,14 @@ fn a_missing_or_damaged_model_is_named_with_its_mend() {
 }
 
 #[test]
+fn a_recogniser_that_is_not_there_is_named_with_those_that_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, message) = fails(folder.path(), &format!("{ANYWHERE}\n[recognisers]\nfinals = \"huge\""), None);
+    assert_eq!(code, 1);
+    assert!(message.contains("no recogniser huge") && message.contains("base, tiny"), "{message}");
+}
+
+#[test]
 fn a_damaged_database_is_named() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("data")).unwrap();

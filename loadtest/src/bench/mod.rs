@@ -8,6 +8,7 @@ pub mod feed;
 pub mod machine;
 pub mod normalise;
 pub mod redaction;
+pub mod replay;
 pub mod spoken;
 pub mod word_error;
 

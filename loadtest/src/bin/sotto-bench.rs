@@ -15,6 +15,7 @@ use sotto_loadtest::bench::{
     corpus,
     cost::{self, Cost},
     machine::{Machine, machine},
+    replay::{self, Replay},
 };
 use sotto_pipeline::{
     Engine, EngineSettings, Models, PipelineMetrics, PipelineSettings, Recognisers, RedactionSettings,
@@ -54,6 +55,9 @@ struct Options {
     /// Folder with recordings and transcripts (manifest.tsv, or a .txt beside each): word error rates are measured too.
     #[arg(long)]
     corpus: Option<PathBuf>,
+    /// Plays the corpus alone and beside so many live calls instead, and tells whether any final came out otherwise.
+    #[arg(long, requires = "corpus", value_name = "CALLS")]
+    replay: Option<usize>,
     /// Leaves out cost and latency.
     #[arg(long, requires = "corpus")]
     accuracy_only: bool,
@@ -81,6 +85,7 @@ struct Report {
     /// At half as many calls as the processor has room for, by the cost measured.
     half_capacity: Option<Cost>,
     accuracy: BTreeMap<String, Accuracy>,
+    replay: Option<Replay>,
 }
 
 #[tokio::main]
@@ -122,8 +127,18 @@ async fn run(options: Options) -> Result<(), Failure> {
         cost: Vec::new(),
         half_capacity: None,
         accuracy: BTreeMap::new(),
+        replay: None,
         machine,
     };
+    if let (Some(others), Some(folder)) = (options.replay, &options.corpus) {
+        let recording = file::read(&options.audio)?;
+        let replay = replay::measure(&engine, &settings, &corpus::read(folder)?, &recording, others).await?;
+        let Replay { clips, finals, clips_that_differ, .. } = &replay;
+        println!("replay: {clips} clips, {finals} finals, alone and beside {others} live calls");
+        println!("  {} clips differ {}", clips_that_differ.len(), clips_that_differ.join(" "));
+        report.replay = Some(replay);
+        return write(&options, &report);
+    }
     if !options.accuracy_only {
         costs(&engine, &settings, &options, threads, &mut report).await?;
     }
@@ -142,9 +157,13 @@ async fn run(options: Options) -> Result<(), Failure> {
             );
         }
     }
+    write(&options, &report)
+}
+
+fn write(options: &Options, report: &Report) -> Result<(), Failure> {
     fs::create_dir_all(&options.out)?;
     let file = options.out.join(format!("{}.json", report.at.replace(':', "-")));
-    fs::write(&file, serde_json::to_string_pretty(&report)?)?;
+    fs::write(&file, serde_json::to_string_pretty(report)?)?;
     println!("written: {}", file.display());
     Ok(())
 }

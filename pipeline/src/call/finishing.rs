@@ -32,6 +32,22 @@ pub(super) struct InFlight {
     pub answer: oneshot::Receiver<Result<Heard, EngineError>>,
 }
 
+/// The second pass, asked for when so much silence had passed that its window was complete, but the utterance not yet over.
+/// When speech goes on, it is withdrawn.
+pub(super) struct Ahead {
+    /// Samples of its window.
+    pub length: usize,
+    pub answer: oneshot::Receiver<Result<Heard, EngineError>>,
+}
+
+/// What to ask the second recogniser about a whole window.
+pub(super) fn second(tenant: u64, audio: Vec<f32>, rolling: &Rolling) -> Request {
+    // both recognisers have the same tokens
+    let draft = rolling.latest.tokens.clone();
+    let job = Job { length: audio.len(), audio, draft, ..Job::default() };
+    Request { purpose: Purpose::Final, pass: Pass::Second, tenant, paced: true, job }
+}
+
 pub(super) struct Finishing {
     pub engine: Engine,
     pub tenant: u64,
@@ -46,10 +62,14 @@ pub(super) struct Finishing {
 
 impl Finishing {
     /// Makes the final; `None` when no word was heard.
-    pub async fn run(mut self, in_flight: Option<InFlight>) -> Result<Option<Final>, EngineError> {
+    pub async fn run(
+        mut self,
+        in_flight: Option<InFlight>,
+        ahead: Option<Ahead>,
+    ) -> Result<Option<Final>, EngineError> {
         let since = Instant::now();
         let heard = if self.engine.two_passes() {
-            self.second_pass(in_flight).await?
+            self.second_pass(in_flight, ahead).await?
         } else {
             self.first_pass(in_flight).await?;
             std::mem::take(&mut self.rolling.latest)
@@ -90,15 +110,12 @@ impl Finishing {
         Ok(())
     }
 
-    async fn second_pass(&mut self, in_flight: Option<InFlight>) -> Result<Heard, EngineError> {
-        let job = Job {
-            audio: self.utterance.audio.clone(),
-            length: self.length(),
-            // both have the same tokens
-            draft: self.rolling.latest.tokens.clone(),
-            ..Job::default()
+    async fn second_pass(&mut self, in_flight: Option<InFlight>, ahead: Option<Ahead>) -> Result<Heard, EngineError> {
+        let answer = match ahead {
+            Some(ahead) if ahead.length == self.length() => ahead.answer,
+            _ => self.engine.transcribe(second(self.tenant, self.utterance.audio.clone(), &self.rolling))?,
         };
-        let heard = self.ask(Pass::Second, job).await?;
+        let heard = answer.await.unwrap_or(Err(EngineError::Stopped))?;
         if heard.tokens.is_empty() {
             self.first_pass(in_flight).await?;
             let first = std::mem::take(&mut self.rolling.latest);
@@ -111,14 +128,10 @@ impl Finishing {
         let window = Window { length, prefix: self.rolling.committed.len() };
         let from = self.rolling.needs_from().min(length);
         let job = self.rolling.job(window, &self.utterance.audio[from..length]);
-        let heard = self.ask(Pass::First, job).await?;
+        let request = Request { purpose: Purpose::Final, pass: Pass::First, tenant: self.tenant, paced: true, job };
+        let heard = self.engine.transcribe(request)?.await.unwrap_or(Err(EngineError::Stopped))?;
         self.rolling.heard(window, heard);
         Ok(())
-    }
-
-    async fn ask(&self, pass: Pass, job: Job) -> Result<Heard, EngineError> {
-        let request = Request { purpose: Purpose::Final, pass, tenant: self.tenant, paced: true, job };
-        self.engine.transcribe(request)?.await.unwrap_or(Err(EngineError::Stopped))
     }
 
     fn finish(self, heard: Heard) -> Option<Final> {

@@ -22,7 +22,7 @@ use sotto_events::{
 };
 use tokio::sync::{mpsc, watch};
 
-use self::finishing::{Finishing, InFlight};
+use self::finishing::{Ahead, Finishing, InFlight};
 use crate::{
     SPEECH_RATE,
     channel::{Channel, Outcome, Speaking},
@@ -85,6 +85,7 @@ struct Slot {
     rolling: Rolling,
     shown: Shown,
     in_flight: Option<InFlight>,
+    ahead: Option<Ahead>,
     /// Window of the last hypothesis asked for, in samples of the utterance.
     last_window: usize,
 }
@@ -137,6 +138,7 @@ impl CallTask {
                     rolling: Rolling::default(),
                     shown: Shown::default(),
                     in_flight: None,
+                    ahead: None,
                     last_window: 0,
                 })
             })
@@ -296,7 +298,7 @@ impl CallTask {
     fn decided(&mut self, index: usize, outcome: Outcome) {
         let key = (outcome.safe.decided_at, index as u8);
         let slot = &mut self.slots[index];
-        let (rolling, in_flight) = (std::mem::take(&mut slot.rolling), slot.in_flight.take());
+        let (rolling, in_flight, ahead) = (std::mem::take(&mut slot.rolling), slot.in_flight.take(), slot.ahead.take());
         (slot.last_window, slot.shown) = (0, Shown::default());
         let Some(utterance) = outcome.utterance else {
             self.add(key, None, Some(outcome.safe), true);
@@ -318,7 +320,7 @@ impl CallTask {
             utterance,
             rolling,
         };
-        let made = finishing.run(in_flight);
+        let made = finishing.run(in_flight, ahead);
         self.finals.push(Box::pin(async move { (key, made.await) }));
     }
 
@@ -335,20 +337,29 @@ impl CallTask {
     fn roll(&mut self, index: usize) {
         let limit = self.commit_limit();
         let post_roll = samples(self.settings.endpoint.post_roll);
+        let two_passes = self.engine.two_passes();
         let slot = &mut self.slots[index];
         let Some(speaking) = slot.channel.speaking() else { return };
+        let voiced = speaking.voiced_end - speaking.start;
+        let heard = speaking.now - speaking.start;
+        // what the final will be made of, should nothing more be said
+        let whole = voiced + post_roll;
+        // speech has gone on since
+        slot.ahead.take_if(|ahead| ahead.length != whole);
+        if two_passes && heard >= whole && slot.ahead.is_none() {
+            let sound = slot.channel.sound(speaking.start..speaking.start + whole);
+            let request = finishing::second(self.tenant, sound.to_vec(), &slot.rolling);
+            // refused or stopped: the end of the utterance asks again
+            slot.ahead = self.engine.transcribe(request).ok().map(|answer| Ahead { length: whole, answer });
+        }
         if !self.settings.partials.enabled {
             return;
         }
-        let voiced = speaking.voiced_end - speaking.start;
         slot.rolling.settle(voiced.min(limit));
         if slot.in_flight.is_some() {
             return;
         }
         let (interval, stretched) = self.engine.cadence(&self.settings.partials);
-        let heard = speaking.now - speaking.start;
-        // what the final will be made of, should nothing more be said
-        let whole = voiced + post_roll;
         let (purpose, length) = match slot.rolling.next_commit() {
             due if due <= voiced.min(limit) => (Purpose::Commit, due),
             _ if heard >= whole && slot.last_window < whole => (Purpose::Partial, whole),
