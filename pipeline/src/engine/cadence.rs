@@ -15,6 +15,9 @@ const SLOWER: f64 = 0.7;
 const STRETCHED: f64 = 0.9;
 /// Below this share they come more often again, up to what was asked for: twice as often costs at most twice as much.
 const RELAXED: f64 = 0.45;
+/// After so many spans between `RELAXED` and `SLOWER` they come more often too: not all of the work is for partials, so
+/// twice as many may cost far less than twice as much.
+const CALM: u32 = 5;
 /// Work that waits this long is late.
 const LATE: Duration = Duration::from_millis(250);
 
@@ -25,11 +28,13 @@ pub struct Cadence {
     /// Time the present measurement began, and busy time before it.
     since: Duration,
     busy_before: Duration,
+    /// Spans in a row that were neither busy nor quiet.
+    calm: u32,
 }
 
 impl Default for Cadence {
     fn default() -> Self {
-        Self { step: 1, since: Duration::ZERO, busy_before: Duration::ZERO }
+        Self { step: 1, since: Duration::ZERO, busy_before: Duration::ZERO, calm: 0 }
     }
 }
 
@@ -56,11 +61,14 @@ impl Cadence {
         }
         let share = busy.saturating_sub(self.busy_before).as_secs_f64() / (span.as_secs_f64() * threads as f64);
         (self.since, self.busy_before) = (now, busy);
+        self.calm =
+            if self.step > 1 && (RELAXED..SLOWER).contains(&share) && waited <= LATE { self.calm + 1 } else { 0 };
         if share > STRETCHED || waited > LATE {
             self.step = (self.step + 1).min(STEPS.len() - 1);
         } else if share > SLOWER && self.step == 0 {
             self.step = 1;
-        } else if share < FASTER || (self.step > 1 && share < RELAXED) {
+        } else if share < FASTER || (self.step > 1 && share < RELAXED) || self.calm >= CALM {
+            self.calm = 0;
             self.step = self.step.saturating_sub(1);
         }
     }
@@ -112,6 +120,17 @@ mod tests {
         assert_eq!(turn.run(1, 0.6, Duration::ZERO), 4.0);
         assert_eq!(turn.run(3, 0.3, Duration::ZERO), 0.5);
         assert!(!turn.cadence.stretched());
+    }
+
+    #[test]
+    fn a_moment_of_lateness_does_not_stretch_partials_for_ever() {
+        let mut turn = Turn::new();
+        assert_eq!(turn.run(1, 0.6, Duration::from_secs(1)), 1.0);
+        assert_eq!(turn.run(CALM as usize - 1, 0.6, Duration::ZERO), 1.0);
+        assert_eq!(turn.run(1, 0.6, Duration::ZERO), 0.5);
+        // a busy machine is given no such try
+        turn.run(1, 0.95, Duration::ZERO);
+        assert_eq!(turn.run(20, 0.8, Duration::ZERO), 1.0);
     }
 
     #[test]
