@@ -4,16 +4,9 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
-use sotto_ingest::file;
 use sotto_pipeline::{Engine, PipelineSettings};
 
-use super::{
-    Failure,
-    corpus::Clip,
-    feed::{Heard, Pace, Utterance, play},
-    normalise,
-    word_error::WordErrors,
-};
+use super::{Failure, corpus::Clip, feed, normalise, word_error::WordErrors};
 
 /// Figures of one set, or of all.
 #[derive(Debug, Default, Clone, Serialize)]
@@ -69,22 +62,9 @@ pub async fn measure(
     Ok(sets)
 }
 
-async fn text(engine: &Engine, settings: PipelineSettings, clip: &Clip) -> Result<String, Failure> {
-    let audio = clip.audio.clone();
-    let recording = tokio::task::spawn_blocking(move || file::read(&audio)).await??;
-    let heard = play(engine.clone(), settings, recording, Pace::Unpaced).await?;
-    Ok(in_order(heard))
-}
-
 /// The finals of all channels in the order they began, as a transcript of both sides has them.
-fn in_order(heard: Vec<Heard>) -> String {
-    let mut finals: Vec<_> = heard
-        .into_iter()
-        .filter_map(|heard| match heard.what {
-            Utterance::Final(made) => Some(made),
-            Utterance::Partial(_) => None,
-        })
-        .collect();
+async fn text(engine: &Engine, settings: PipelineSettings, clip: &Clip) -> Result<String, Failure> {
+    let mut finals = feed::finals(engine, settings, &clip.audio).await?;
     finals.sort_by_key(|made| made.start);
-    finals.into_iter().map(|made| made.text).collect::<Vec<_>>().join(" ")
+    Ok(finals.into_iter().map(|made| made.text).collect::<Vec<_>>().join(" "))
 }

@@ -1,12 +1,15 @@
 //! Plays audio to calls of the pipeline, in real time or as fast as they take it, and notes when what came out.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::try_join_all;
 use sotto_events::{
     Audio, AudioFormat, CallInput, ChannelRole, Encoding, EndReason, EventBody, Final, Finish, Partial,
 };
-use sotto_ingest::file::Recording;
+use sotto_ingest::file::{self, Recording};
 use sotto_pipeline::{CallOutput, CallTask, Engine, PipelineSettings, Resume};
 use tokio::{sync::mpsc, time::sleep_until};
 
@@ -72,6 +75,21 @@ pub async fn play(
     feeder.await?;
     call.await??;
     Ok(heard)
+}
+
+/// The finals of one recording, played as fast as the call takes it.
+///
+/// # Errors
+/// When the file cannot be read, or the engine fails.
+pub async fn finals(engine: &Engine, settings: PipelineSettings, audio: &Path) -> Result<Vec<Final>, Failure> {
+    let audio = audio.to_owned();
+    let recording = tokio::task::spawn_blocking(move || file::read(&audio)).await??;
+    let heard = play(engine.clone(), settings, recording, Pace::Unpaced).await?;
+    let finals = heard.into_iter().filter_map(|heard| match heard.what {
+        Utterance::Final(made) => Some(made),
+        Utterance::Partial(_) => None,
+    });
+    Ok(finals.collect())
 }
 
 /// Plays recordings as live calls, one each, all at once but not beginning together.

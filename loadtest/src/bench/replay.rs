@@ -5,14 +5,14 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use sotto_events::Final;
-use sotto_ingest::file::{self, Recording};
+use sotto_ingest::file::Recording;
 use sotto_pipeline::{Engine, PipelineSettings};
 use tokio::task::JoinSet;
 
 use super::{
     Failure,
     corpus::Clip,
-    feed::{Pace, Utterance, play},
+    feed::{self, Pace, play},
 };
 
 /// What came out.
@@ -63,15 +63,6 @@ async fn finals(
     clips: &[Clip],
     side_by_side: usize,
 ) -> Result<Vec<Vec<Final>>, Failure> {
-    let work = clips.iter().map(|clip| async {
-        let audio = clip.audio.clone();
-        let recording = tokio::task::spawn_blocking(move || file::read(&audio)).await??;
-        let heard = play(engine.clone(), settings.clone(), recording, Pace::Unpaced).await?;
-        let finals = heard.into_iter().filter_map(|heard| match heard.what {
-            Utterance::Final(made) => Some(made),
-            Utterance::Partial(_) => None,
-        });
-        Ok::<_, Failure>(finals.collect())
-    });
+    let work = clips.iter().map(|clip| feed::finals(engine, settings.clone(), &clip.audio));
     stream::iter(work).buffered(side_by_side).try_collect().await
 }

@@ -6,20 +6,17 @@
 use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use prometheus::Registry;
 use serde::Serialize;
 use sotto_ingest::file::{self, Recording};
 use sotto_loadtest::bench::{
-    Failure,
+    self, Failure,
     accuracy::{self, Accuracy},
     corpus,
     cost::{self, Cost},
     machine::{Machine, machine},
     replay::{self, Replay},
 };
-use sotto_pipeline::{
-    Engine, EngineSettings, Models, PipelineMetrics, PipelineSettings, Recognisers, RedactionSettings,
-};
+use sotto_pipeline::{Engine, PipelineSettings, Recognisers, RedactionSettings};
 
 /// Measures cost, latency and accuracy of the speech pipeline on this machine.
 #[derive(Debug, Parser)]
@@ -103,11 +100,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     let machine = machine()?;
     let threads = if options.threads == 0 { machine.cores } else { options.threads };
     let recognisers = Recognisers { partials: options.partials_by.clone(), finals: options.finals_by.clone() };
-    let engine = {
-        let models = Models::open(&options.models)?;
-        let settings = EngineSettings { threads, max_partials: 1024, recognisers: recognisers.clone() };
-        Engine::start(&models, &settings, PipelineMetrics::new(&Registry::new())?)?
-    };
+    let engine = bench::engine(&options.models, threads, recognisers.clone())?;
     let mut settings = match &options.settings {
         None => PipelineSettings::default(),
         Some(file) => toml::from_str(&fs::read_to_string(file)?)?,

@@ -4,17 +4,14 @@
 use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use prometheus::Registry;
 use serde::Serialize;
 use sotto_ingest::file;
 use sotto_loadtest::bench::{
-    Failure,
+    self, Failure,
     feed::{Utterance, play_together},
     machine::cpu_seconds,
 };
-use sotto_pipeline::{
-    Engine, EngineSettings, Models, PipelineMetrics, PipelineSettings, Recognisers, RedactionSettings,
-};
+use sotto_pipeline::{PipelineSettings, Recognisers, RedactionSettings};
 
 /// Plays recordings as live calls and tells the processor time they took.
 #[derive(Debug, Parser)]
@@ -68,13 +65,8 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), Failure> {
     let settings = settings(&options.partials)?;
     let recognisers = Recognisers { partials: options.partials_by.clone(), finals: options.finals_by.clone() };
-    let engine = {
-        let models = Models::open(&options.models)?;
-        let threads = std::thread::available_parallelism()?.get();
-        let metrics = PipelineMetrics::new(&Registry::new())?;
-        let settings = EngineSettings { threads, max_partials: 1024, recognisers: recognisers.clone() };
-        Engine::start(&models, &settings, metrics)?
-    };
+    let threads = std::thread::available_parallelism()?.get();
+    let engine = bench::engine(&options.models, threads, recognisers.clone())?;
     let mut files: Vec<PathBuf> = fs::read_dir(&options.streams)?
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<Vec<_>, std::io::Error>>()?

@@ -156,8 +156,7 @@ impl CallTask {
                 scoring.add(made);
             }
         }
-        let commits = settings.partials.enabled && !engine.two_passes();
-        let grid = if commits { commit_name() } else { "whole".to_owned() };
+        let grid = if commits(&engine, &settings) { commit_name() } else { "whole".to_owned() };
         Ok(Self {
             grid: grid.into(),
             redactor,
@@ -324,10 +323,9 @@ impl CallTask {
         self.finals.push(Box::pin(async move { (key, made.await) }));
     }
 
-    /// Samples of an utterance beyond which nothing is committed. Without partials nothing needs to be, and what is to be
-    /// written by another recogniser cannot be.
+    /// Samples of an utterance beyond which nothing is committed.
     fn commit_limit(&self) -> usize {
-        if !self.settings.partials.enabled || self.engine.two_passes() {
+        if !commits(&self.engine, &self.settings) {
             return 0;
         }
         samples(self.settings.endpoint.max_length * COMMIT_SHARE)
@@ -605,6 +603,11 @@ impl CallTask {
         }
         Ok(())
     }
+}
+
+/// Whether text is committed at all: without partials it need not be, and what another recogniser is to write cannot be.
+fn commits(engine: &Engine, settings: &PipelineSettings) -> bool {
+    settings.partials.enabled && !engine.two_passes()
 }
 
 fn samples(seconds: f64) -> usize {
