@@ -10,7 +10,7 @@ use std::{
 use sotto_ingest::file;
 use sotto_pipeline::{
     Models,
-    recogniser::{Hypothesis, Job, SpeechModel, Stem},
+    recogniser::{Hypothesis, Job, Kept, SpeechModel},
 };
 
 /// Windows of the sample call, in samples.
@@ -73,6 +73,7 @@ fn a_hypothesis_depends_on_its_window_and_prefix_alone() {
         neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(model.as_mut(), &channels);
         a_window_that_grew_is_heard_as_one_that_came_at_once(model.as_mut(), &channels);
         a_prefix_is_kept_and_gone_on_from(model.as_mut(), &channels);
+        rolling_hypotheses_are_close_and_leave_exact_ones_alone(model.as_mut(), &channels);
     }
 }
 
@@ -115,25 +116,25 @@ fn a_window_that_grew_is_heard_as_one_that_came_at_once(model: &mut dyn SpeechMo
     let sound = &channels[0][6_000..86_000];
     let want = alone(model, job(sound, &[], &[]));
     for cuts in [&[20_000, 80_000][..], &[3_200, 6_400, 9_600, 41_111, 80_000], &[79_999, 80_000]] {
-        let stem: Arc<Mutex<Stem>> = Arc::default();
+        let kept: Arc<Mutex<Kept>> = Arc::default();
         let mut last = Hypothesis::default();
         for &end in cuts {
-            let from = stem.lock().unwrap().needs_from();
+            let from = kept.lock().unwrap().needs_from();
             let audio = sound[from..end].to_vec();
             let draft = last.tokens.clone();
-            let job = Job { stem: Arc::clone(&stem), audio, from, length: end, draft, ..Job::default() };
+            let job = Job { kept: Arc::clone(&kept), audio, from, length: end, draft, ..Job::default() };
             last = alone(model, job);
         }
         assert_eq!(last, want, "{cuts:?}");
     }
     // a window that ends before what is known already
-    let stem: Arc<Mutex<Stem>> = Arc::default();
-    let feed = |stem: &Arc<Mutex<Stem>>, end: usize| {
-        let from = stem.lock().unwrap().needs_from().min(end);
-        Job { stem: Arc::clone(stem), audio: sound[from..end].to_vec(), from, length: end, ..Job::default() }
+    let kept: Arc<Mutex<Kept>> = Arc::default();
+    let feed = |kept: &Arc<Mutex<Kept>>, end: usize| {
+        let from = kept.lock().unwrap().needs_from().min(end);
+        Job { kept: Arc::clone(kept), audio: sound[from..end].to_vec(), from, length: end, ..Job::default() }
     };
-    alone(model, feed(&stem, 80_000));
-    let shorter = alone(model, feed(&stem, 50_000));
+    alone(model, feed(&kept, 80_000));
+    let shorter = alone(model, feed(&kept, 50_000));
     assert_eq!(shorter, alone(model, job(&sound[..50_000], &[], &[])));
 }
 
@@ -145,4 +146,25 @@ fn a_prefix_is_kept_and_gone_on_from(model: &mut dyn SpeechModel, channels: &[Ve
     assert_eq!(again.tokens, whole.tokens);
     let drafted = alone(model, job(sound, prefix, &whole.tokens[4..]));
     assert_eq!(drafted, again);
+}
+
+fn rolling_hypotheses_are_close_and_leave_exact_ones_alone(model: &mut dyn SpeechModel, channels: &[Vec<f32>]) {
+    let sound = &channels[0][6_000..126_000];
+    let kept: Arc<Mutex<Kept>> = Arc::default();
+    let ask = |end: usize, rolling: bool, draft: &[u32], prefix: &[u32]| {
+        let from = kept.lock().unwrap().needs_from().min(end);
+        let (audio, draft, prefix) = (sound[from..end].to_vec(), draft.to_vec(), prefix.to_vec());
+        Job { kept: Arc::clone(&kept), rolling, audio, from, length: end, prefix, draft }
+    };
+    let (mut last, mut rolled): (Vec<u32>, Vec<u32>) = Default::default();
+    for end in (8_000..=120_000).step_by(8_000) {
+        let settled = last.iter().zip(&rolled).take_while(|(a, b)| a == b).count().saturating_sub(6);
+        last = rolled;
+        rolled = alone(model, ask(end, true, &last[settled..], &last[..settled])).tokens;
+        let exact = alone(model, ask(end, false, &rolled, &[]));
+        assert_eq!(exact, alone(model, job(&sound[..end], &[], &[])), "{end}");
+    }
+    let exact = alone(model, ask(120_000, false, &rolled, &[])).tokens;
+    let same = exact.iter().filter(|token| rolled.contains(token)).count();
+    assert!(exact.len() > 15 && 10 * same >= 7 * exact.len(), "{rolled:?} and {exact:?}");
 }

@@ -15,7 +15,7 @@ def _layers(g: Graph, weights: dict, shape: Shape, x: str, rows: Rows, starts: s
         attention = path + "self_attn/"
         joined = g.product(rows, join_columns([weights[f"{attention}{t}_proj"] for t in "qkv"]), path + "qkv")
         mixed = Rows(path + "mixed_bytes", path + "mixed_steps")
-        g.own("EncoderAttention", [joined, rows.steps, starts, *tables], *mixed)
+        g.own("EncoderAttention", [joined, rows.steps, starts, *tables], *mixed, layer=layer)
         after = weights[path + "post_attention_layernorm"]
         x, rows = g.add_norm(x, mixed, weights[attention + "o_proj"], path + "o", after)
         wide = g.activated("Gelu", rows, weights[path + "mlp/fc1"], path + "fc1")

@@ -57,7 +57,7 @@ pub struct Cost {
 }
 
 /// Seconds that the engine's threads have spent on each stage.
-fn stages(engine: &Engine) -> BTreeMap<String, f64> {
+pub fn stages(engine: &Engine) -> BTreeMap<String, f64> {
     let metrics = engine.metrics();
     let mut stages = BTreeMap::from([("vad".to_owned(), metrics.vad_seconds.get())]);
     for family in Collector::collect(&metrics.recogniser_seconds) {

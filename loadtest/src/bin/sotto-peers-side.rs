@@ -8,6 +8,7 @@ use serde::Serialize;
 use sotto_ingest::file;
 use sotto_loadtest::bench::{
     self, Failure,
+    cost::stages,
     feed::{Utterance, play_together},
     machine::cpu_seconds,
 };
@@ -48,6 +49,8 @@ struct Answer {
     texts: BTreeMap<String, String>,
     /// Partials that came less often than asked for, in percent.
     degraded_percent: f64,
+    /// Seconds of the engine's threads by what they did.
+    stages: BTreeMap<String, f64>,
     recognisers: Recognisers,
 }
 
@@ -95,7 +98,7 @@ async fn run(options: Options) -> Result<(), Failure> {
         texts.insert(name, said.join(" "));
     }
     let degraded_percent = 100.0 * degraded as f64 / partials.max(1) as f64;
-    let answer = Answer { cpu_seconds: cpu, texts, degraded_percent, recognisers };
+    let answer = Answer { cpu_seconds: cpu, texts, degraded_percent, stages: stages(&engine), recognisers };
     fs::write(&options.json, serde_json::to_string_pretty(&answer)?)?;
     Ok(())
 }

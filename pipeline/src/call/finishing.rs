@@ -1,10 +1,10 @@
-//! An utterance that has ended, on its way to its final.
+//! An utterance that has ended, on its way to its final: an exact hypothesis of the whole window.
 //!
-//! **Two passes.** Where partials and finals have a recogniser each, the whole window goes to the second, with the first
-//! one's last hypothesis as a draft. The second sometimes answers a window with nothing; then the first one's words for
-//! that window are kept, unless it is in doubt itself, so that no speech is lost by it.
+//! **Two passes.** Where partials and finals have a recogniser each, the window goes to the second. It sometimes answers
+//! with nothing; then the first one's words for that window are kept, unless it is in doubt itself, so that no speech is
+//! lost by it.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use sotto_events::{Final, Word};
 use tokio::sync::oneshot;
@@ -14,7 +14,7 @@ use crate::{
     channel::Utterance,
     engine::{Engine, EngineError, Heard, Pass, Purpose, Request},
     recogniser::Job,
-    transcript::{Rolling, Window, words},
+    transcript::{Rolling, words},
 };
 
 /// Below this confidence the first recogniser's words do not stand against the silence of the second: it hears words in
@@ -23,120 +23,77 @@ const DOUBTFUL: f32 = 0.5;
 
 /// A rolling hypothesis that has been asked for.
 pub(super) struct InFlight {
-    pub purpose: Purpose,
-    pub window: Window,
-    /// Whether the final will be made of the same window, should nothing more be said.
-    pub whole: bool,
+    /// Samples of its window.
+    pub length: usize,
     pub since: Instant,
     pub degraded: bool,
     pub answer: oneshot::Receiver<Result<Heard, EngineError>>,
 }
 
-/// The second pass, asked for when so much silence had passed that its window was complete, but the utterance not yet over.
-/// When speech goes on, it is withdrawn.
+/// What the final will be made of, asked for when so much silence had passed that its window was complete, but the
+/// utterance not yet over. When speech goes on, it is withdrawn.
 pub(super) struct Ahead {
     /// Samples of its window.
     pub length: usize,
     pub answer: oneshot::Receiver<Result<Heard, EngineError>>,
 }
 
-/// What to ask the second recogniser about a whole window.
-pub(super) fn second(tenant: u64, audio: Vec<f32>, rolling: &Rolling) -> Request {
-    // both recognisers have the same tokens
-    let draft = rolling.latest.tokens.clone();
-    let job = Job { length: audio.len(), audio, draft, ..Job::default() };
-    Request { purpose: Purpose::Final, pass: Pass::Second, tenant, paced: true, job }
+/// What to ask about a whole window. The last rolling hypothesis is a draft for either recogniser, since they have the
+/// same tokens.
+pub(super) fn exact(pass: Pass, tenant: u64, sound: &[f32], rolling: &Rolling) -> Request {
+    let job = match pass {
+        Pass::First => rolling.exact(sound.len(), &sound[rolling.needs_from().min(sound.len())..]),
+        Pass::Second => {
+            let draft = rolling.latest.tokens.clone();
+            Job { length: sound.len(), audio: sound.to_vec(), draft, ..Job::default() }
+        }
+    };
+    Request { purpose: Purpose::Final, pass, tenant, paced: true, job }
 }
 
 pub(super) struct Finishing {
     pub engine: Engine,
     pub tenant: u64,
     pub channel: u8,
-    /// How the final is made of windows.
-    pub grid: Arc<str>,
-    /// Samples beyond which nothing is committed.
-    pub limit: usize,
     pub utterance: Utterance,
     pub rolling: Rolling,
 }
 
 impl Finishing {
     /// Makes the final; `None` when no word was heard.
-    pub async fn run(
-        mut self,
-        in_flight: Option<InFlight>,
-        ahead: Option<Ahead>,
-    ) -> Result<Option<Final>, EngineError> {
+    pub async fn run(self, ahead: Option<Ahead>) -> Result<Option<Final>, EngineError> {
         let since = Instant::now();
-        let heard = if self.engine.two_passes() {
-            self.second_pass(in_flight, ahead).await?
-        } else {
-            self.first_pass(in_flight).await?;
-            std::mem::take(&mut self.rolling.latest)
+        let length = self.utterance.audio.len();
+        let pass = self.engine.finals_pass();
+        let heard = match ahead {
+            Some(ahead) if ahead.length == length => ahead.answer.await.unwrap_or(Err(EngineError::Stopped))?,
+            _ => self.hear(pass).await?,
+        };
+        let heard = match pass {
+            Pass::Second if heard.tokens.is_empty() => self.second_opinion().await?,
+            _ => heard,
         };
         let metrics = self.engine.metrics();
         let took = since.elapsed().as_secs_f64();
         metrics.final_latency.observe(took);
-        metrics.real_time_factor.observe(took / (self.length() as f64 / f64::from(SPEECH_RATE)));
+        metrics.real_time_factor.observe(took / (length as f64 / f64::from(SPEECH_RATE)));
         Ok(self.finish(heard))
     }
 
-    fn length(&self) -> usize {
-        self.utterance.audio.len()
+    /// What the first recogniser says where the second one says nothing.
+    async fn second_opinion(&self) -> Result<Heard, EngineError> {
+        let first = self.hear(Pass::First).await?;
+        Ok(if first.confidence < DOUBTFUL { Heard::default() } else { first })
     }
 
-    /// Makes the commits that are still missing, in order, then hears the whole window. What was heard already is not
-    /// asked again.
-    async fn first_pass(&mut self, in_flight: Option<InFlight>) -> Result<(), EngineError> {
-        let length = self.length();
-        let limit = self.utterance.voiced_length.min(self.limit).min(length);
-        match in_flight {
-            Some(job) if job.purpose == Purpose::Commit || job.window.length == length => {
-                let heard = job.answer.await.unwrap_or(Err(EngineError::Stopped))?;
-                self.rolling.heard(job.window, heard);
-            }
-            // whoever makes it still has the stem
-            Some(_) => self.rolling.forget_stem(),
-            None => {}
-        }
-        self.rolling.settle(limit);
-        while self.rolling.next_commit() <= limit {
-            self.hear(self.rolling.next_commit()).await?;
-            self.rolling.settle(limit);
-        }
-        if !self.rolling.knows(length) {
-            self.hear(length).await?;
-        }
-        Ok(())
-    }
-
-    async fn second_pass(&mut self, in_flight: Option<InFlight>, ahead: Option<Ahead>) -> Result<Heard, EngineError> {
-        let answer = match ahead {
-            Some(ahead) if ahead.length == self.length() => ahead.answer,
-            _ => self.engine.transcribe(second(self.tenant, self.utterance.audio.clone(), &self.rolling))?,
-        };
-        let heard = answer.await.unwrap_or(Err(EngineError::Stopped))?;
-        if heard.tokens.is_empty() {
-            self.first_pass(in_flight).await?;
-            let first = std::mem::take(&mut self.rolling.latest);
-            return Ok(if first.confidence < DOUBTFUL { Heard::default() } else { first });
-        }
-        Ok(heard)
-    }
-
-    async fn hear(&mut self, length: usize) -> Result<(), EngineError> {
-        let window = Window { length, prefix: self.rolling.committed.len() };
-        let from = self.rolling.needs_from().min(length);
-        let job = self.rolling.job(window, &self.utterance.audio[from..length]);
-        let request = Request { purpose: Purpose::Final, pass: Pass::First, tenant: self.tenant, paced: true, job };
-        let heard = self.engine.transcribe(request)?.await.unwrap_or(Err(EngineError::Stopped))?;
-        self.rolling.heard(window, heard);
-        Ok(())
+    async fn hear(&self, pass: Pass) -> Result<Heard, EngineError> {
+        let request = exact(pass, self.tenant, &self.utterance.audio, &self.rolling);
+        self.engine.transcribe(request)?.await.unwrap_or(Err(EngineError::Stopped))
     }
 
     fn finish(self, heard: Heard) -> Option<Final> {
         let utterance = self.utterance;
-        let text = heard.text();
+        let Heard { text, confidence, version, .. } = heard;
         if text.is_empty() {
             return None;
         }
@@ -150,8 +107,8 @@ impl Finishing {
             end: utterance.end.kept(),
             words: words.into_iter().map(kept).collect(),
             text,
-            confidence: heard.confidence,
-            model: format!("{}+{}", heard.version, self.grid),
+            confidence,
+            model: version.to_string(),
         })
     }
 }

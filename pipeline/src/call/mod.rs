@@ -9,7 +9,7 @@ mod finishing;
 use std::{
     collections::BTreeMap,
     future::{Future, poll_fn},
-    ops::Bound,
+    ops::{Bound, Range},
     pin::Pin,
     sync::Arc,
     task::Poll,
@@ -30,7 +30,7 @@ use crate::{
     redact::{self, Redactor},
     score::Scoring,
     settings::PipelineSettings,
-    transcript::{Rolling, Shown, Window, commit_name},
+    transcript::{Rolling, Shown},
     vad::VadLane,
 };
 
@@ -38,8 +38,6 @@ use crate::{
 const MAX_PENDING: usize = 8;
 /// A call whose next frame is there this soon after the last has more sound waiting than comes in live.
 const BEHIND: Duration = Duration::from_millis(4);
-/// Commits stop at this share of the longest utterance: a cut falls behind it, so it never takes back a commit.
-const COMMIT_SHARE: f64 = 0.7;
 
 /// What a call gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,8 +103,6 @@ pub struct CallTask {
     seq: u64,
     safe: Vec<SafePoint>,
     busy: watch::Sender<bool>,
-    /// How finals are made of windows: goes into every final beside the recogniser's name.
-    grid: Arc<str>,
     in_step: bool,
     /// When voice was last judged.
     judged: Instant,
@@ -143,7 +139,6 @@ impl CallTask {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        // without partials nothing is committed, and a final may come out otherwise
         let mut redactor = Redactor::new(settings.redaction.clone());
         let begun = resume.history.iter().find_map(|event| match &event.body {
             EventBody::Started(started) => Some(started.scorecard.as_deref().cloned().map(Arc::new)),
@@ -156,9 +151,7 @@ impl CallTask {
                 scoring.add(made);
             }
         }
-        let grid = if commits(&engine, &settings) { commit_name() } else { "whole".to_owned() };
         Ok(Self {
-            grid: grid.into(),
             redactor,
             scoring,
             in_step: false,
@@ -297,8 +290,8 @@ impl CallTask {
     fn decided(&mut self, index: usize, outcome: Outcome) {
         let key = (outcome.safe.decided_at, index as u8);
         let slot = &mut self.slots[index];
-        let (rolling, in_flight, ahead) = (std::mem::take(&mut slot.rolling), slot.in_flight.take(), slot.ahead.take());
-        (slot.last_window, slot.shown) = (0, Shown::default());
+        let (rolling, ahead) = (std::mem::take(&mut slot.rolling), slot.ahead.take());
+        (slot.in_flight, slot.last_window, slot.shown) = (None, 0, Shown::default());
         let Some(utterance) = outcome.utterance else {
             self.add(key, None, Some(outcome.safe), true);
             return;
@@ -314,83 +307,45 @@ impl CallTask {
             engine: self.engine.clone(),
             tenant: self.tenant,
             channel: index as u8,
-            grid: Arc::clone(&self.grid),
-            limit: self.commit_limit(),
             utterance,
             rolling,
         };
-        let made = finishing.run(in_flight, ahead);
+        let made = finishing.run(ahead);
         self.finals.push(Box::pin(async move { (key, made.await) }));
     }
 
-    /// Samples of an utterance beyond which nothing is committed.
-    fn commit_limit(&self) -> usize {
-        if !commits(&self.engine, &self.settings) {
-            return 0;
-        }
-        samples(self.settings.endpoint.max_length * COMMIT_SHARE)
-    }
-
-    /// Asks for the next rolling hypothesis of the utterance being spoken, when one is due.
+    /// Asks about the utterance being spoken what is due: what its final will be made of, or the next partial.
     fn roll(&mut self, index: usize) {
-        let limit = self.commit_limit();
         let post_roll = samples(self.settings.endpoint.post_roll);
-        let two_passes = self.engine.two_passes();
         let slot = &mut self.slots[index];
         let Some(speaking) = slot.channel.speaking() else { return };
+        let sound = |samples: Range<usize>| slot.channel.sound(speaking.start + samples.start..speaking.start + samples.end);
         let voiced = speaking.voiced_end - speaking.start;
         let heard = speaking.now - speaking.start;
         // what the final will be made of, should nothing more be said
         let whole = voiced + post_roll;
         // speech has gone on since
         slot.ahead.take_if(|ahead| ahead.length != whole);
-        if two_passes && heard >= whole && slot.ahead.is_none() {
-            let sound = slot.channel.sound(speaking.start..speaking.start + whole);
-            let request = finishing::second(self.tenant, sound.to_vec(), &slot.rolling);
+        if heard >= whole && slot.ahead.is_none() {
+            let request = finishing::exact(self.engine.finals_pass(), self.tenant, sound(0..whole), &slot.rolling);
             // refused or stopped: the end of the utterance asks again
             slot.ahead = self.engine.transcribe(request).ok().map(|answer| Ahead { length: whole, answer });
         }
-        if !self.settings.partials.enabled {
+        if !self.settings.partials.enabled || slot.in_flight.is_some() {
             return;
         }
-        slot.rolling.settle(voiced.min(limit));
-        if slot.in_flight.is_some() {
+        let (interval, degraded) = self.engine.cadence(&self.settings.partials);
+        let due = heard / samples(interval) * samples(interval);
+        if voiced <= slot.last_window || due <= slot.last_window {
             return;
         }
-        let (interval, stretched) = self.engine.cadence(&self.settings.partials);
-        let (purpose, length) = match slot.rolling.next_commit() {
-            due if due <= voiced.min(limit) => (Purpose::Commit, due),
-            _ if heard >= whole && slot.last_window < whole => (Purpose::Partial, whole),
-            _ => {
-                let due = heard / samples(interval) * samples(interval);
-                if voiced <= slot.last_window || due <= slot.last_window {
-                    return;
-                }
-                (Purpose::Partial, due.min(whole))
-            }
-        };
-        let window = Window { length, prefix: slot.rolling.committed.len() };
-        let from = speaking.start + slot.rolling.needs_from();
-        let request = Request {
-            purpose,
-            pass: Pass::First,
-            tenant: self.tenant,
-            paced: !self.in_step,
-            job: slot
-                .rolling
-                .job(window, slot.channel.sound(from.min(speaking.start + length)..speaking.start + length)),
-        };
+        let length = due.min(whole);
+        let job = slot.rolling.next(length, sound(slot.rolling.needs_from().min(length)..length));
+        let (pass, tenant, paced) = (Pass::First, self.tenant, !self.in_step);
         // refused or stopped: the next audio asks again
-        if let Ok(answer) = self.engine.transcribe(request) {
-            slot.last_window = slot.last_window.max(length);
-            slot.in_flight = Some(InFlight {
-                purpose,
-                window,
-                whole: length == whole,
-                since: Instant::now(),
-                degraded: stretched,
-                answer,
-            });
+        if let Ok(answer) = self.engine.transcribe(Request { purpose: Purpose::Partial, pass, tenant, paced, job }) {
+            slot.last_window = length;
+            slot.in_flight = Some(InFlight { length, since: Instant::now(), degraded, answer });
         }
     }
 
@@ -403,16 +358,16 @@ impl CallTask {
         let slot = &mut self.slots[index];
         // a failed partial is counted by the engine and the next one asks again
         let Ok(heard) = heard else { return };
-        let (stable, tail) = slot.shown.take(&heard.stable, &heard.tail, job.whole);
-        slot.rolling.heard(job.window, heard);
-        if stable.is_empty() && tail.is_empty() {
+        let text = slot.shown.take(&heard.text);
+        slot.rolling.heard(heard);
+        if text.is_empty() {
             return;
         }
         let Some(Speaking { number, start, .. }) = slot.channel.speaking() else { return };
-        let end = slot.channel.media(start + job.window.length);
+        let end = slot.channel.media(start + job.length);
         slot.rolling.revisions += 1;
         let start = slot.channel.media(start);
-        let (stable, tail) = self.redactor.partial(index as u8, start, &stable, &tail);
+        let tail = self.redactor.partial(index as u8, start, &text);
         let metrics = self.engine.metrics();
         metrics.partial_latency.observe(job.since.elapsed().as_secs_f64());
         metrics.events.with_label_values(&["partial"]).inc();
@@ -422,7 +377,8 @@ impl CallTask {
             revision: slot.rolling.revisions,
             start,
             end,
-            stable,
+            // the final is made of the whole utterance anew and may say otherwise
+            stable: String::new(),
             tail,
             degraded: job.degraded,
         };
@@ -603,11 +559,6 @@ impl CallTask {
         }
         Ok(())
     }
-}
-
-/// Whether text is committed at all: without partials it need not be, and what another recogniser is to write cannot be.
-fn commits(engine: &Engine, settings: &PipelineSettings) -> bool {
-    settings.partials.enabled && !engine.two_passes()
 }
 
 fn samples(seconds: f64) -> usize {

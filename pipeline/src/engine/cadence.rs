@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Steps in seconds of media time between two partials. Each divides the grid of commits.
+/// Steps in seconds of media time between two partials.
 const STEPS: [f64; 5] = [0.2, 0.5, 1.0, 2.0, 4.0];
 /// How long a share of busy time is measured.
 const SPAN: Duration = Duration::from_secs(1);

@@ -60,14 +60,13 @@ pub enum Pass {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     Partial,
-    Commit,
     Final,
 }
 
 impl Purpose {
     const fn class(self) -> Class {
         match self {
-            Self::Partial | Self::Commit => Class::Shown,
+            Self::Partial => Class::Shown,
             Self::Final => Class::Exact,
         }
     }
@@ -75,7 +74,6 @@ impl Purpose {
     const fn name(self) -> &'static str {
         match self {
             Self::Partial => "partial",
-            Self::Commit => "commit",
             Self::Final => "final",
         }
     }
@@ -97,39 +95,16 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Heard {
     pub tokens: Vec<u32>,
-    /// Text of the prefix.
-    pub stable: String,
-    /// Text after the prefix.
-    pub tail: String,
+    pub text: String,
     pub confidence: f32,
     /// Names the recogniser.
     pub version: Arc<str>,
-    /// For each token, whether a word begins with it.
-    pub begins_word: Vec<bool>,
 }
 
 impl Heard {
-    fn new(version: Arc<str>, vocabulary: &dyn Vocabulary, prefix: &[u32], hypothesis: Hypothesis) -> Self {
+    fn new(version: Arc<str>, vocabulary: &dyn Vocabulary, hypothesis: Hypothesis) -> Self {
         let Hypothesis { tokens, confidence, .. } = hypothesis;
-        let stable = vocabulary.text(prefix);
-        let text = vocabulary.text(&tokens);
-        let tail = text.get(stable.len()..).unwrap_or_default().trim_start().to_owned();
-        let begins_word = tokens.iter().map(|&token| vocabulary.begins_word(token)).collect();
-        Self { tokens, stable, tail, confidence, version, begins_word }
-    }
-
-    /// The largest number of first tokens, at most `limit`, that ends where a word ends.
-    pub fn whole_words(&self, limit: usize) -> usize {
-        (1..=limit).rev().find(|&count| self.begins_word.get(count) == Some(&true)).unwrap_or(0)
-    }
-
-    /// The whole text.
-    pub fn text(&self) -> String {
-        match (self.stable.is_empty(), self.tail.is_empty()) {
-            (true, _) => self.tail.clone(),
-            (_, true) => self.stable.clone(),
-            _ => format!("{} {}", self.stable, self.tail),
-        }
+        Self { text: vocabulary.text(&tokens), tokens, confidence, version }
     }
 }
 
@@ -282,9 +257,9 @@ impl Engine {
         Ok(Self { inner: Arc::new(Inner { shared, two_passes, threads }) })
     }
 
-    /// Whether finals are written by another recogniser than partials.
-    pub fn two_passes(&self) -> bool {
-        self.inner.two_passes
+    /// Which pass writes finals: the second, if it has a recogniser of its own.
+    pub fn finals_pass(&self) -> Pass {
+        if self.inner.two_passes { Pass::Second } else { Pass::First }
     }
 
     /// Where the engine counts.

@@ -34,13 +34,7 @@ pub struct Recogniser {
     model: Box<dyn SpeechModel>,
     version: Arc<str>,
     vocabulary: Arc<dyn Vocabulary>,
-    waiting: HashMap<u64, Waiting>,
-}
-
-/// Someone who waits for a hypothesis.
-pub struct Waiting {
-    prefix: Vec<u32>,
-    reply: Reply<Heard>,
+    waiting: HashMap<u64, Reply<Heard>>,
 }
 
 struct Work {
@@ -118,7 +112,7 @@ impl Recogniser {
             let seconds = request.job.length as f64 / f64::from(SPEECH_RATE);
             metrics.window_seconds.with_label_values(&[request.purpose.class().name()]).inc_by(seconds);
             *numbers += 1;
-            replies.push((*numbers, Waiting { prefix: request.job.prefix.clone(), reply }));
+            replies.push((*numbers, reply));
             jobs.push((*numbers, request.job));
         }
         metrics.batch_size.with_label_values(&["encode"]).observe(jobs.len() as f64);
@@ -129,7 +123,7 @@ impl Recogniser {
             .inc_by(started.elapsed().as_secs_f64());
         match outcome {
             Ok(()) => self.waiting.extend(replies),
-            Err(error) => fail(metrics, &error, replies.into_iter().map(|(_, waiting)| waiting)),
+            Err(error) => fail(metrics, &error, replies.into_iter().map(|(_, reply)| reply)),
         }
     }
 
@@ -143,7 +137,7 @@ impl Recogniser {
             .inc_by(started.elapsed().as_secs_f64());
         match outcome {
             Ok(done) => done.into_iter().for_each(|done| self.tell(metrics, done)),
-            Err(error) => fail(metrics, &error, self.waiting.drain().map(|(_, waiting)| waiting)),
+            Err(error) => fail(metrics, &error, self.waiting.drain().map(|(_, reply)| reply)),
         }
     }
 
@@ -153,17 +147,17 @@ impl Recogniser {
         if hypothesis.cut_short {
             metrics.cut_short.inc();
         }
-        if let Some(Waiting { prefix, reply }) = self.waiting.remove(&done.number) {
-            answer(reply, Ok(Heard::new(Arc::clone(&self.version), self.vocabulary.as_ref(), &prefix, hypothesis)));
+        if let Some(reply) = self.waiting.remove(&done.number) {
+            answer(reply, Ok(Heard::new(Arc::clone(&self.version), self.vocabulary.as_ref(), hypothesis)));
         }
     }
 }
 
-fn fail(metrics: &PipelineMetrics, error: &ModelError, waiting: impl Iterator<Item = Waiting>) {
+fn fail(metrics: &PipelineMetrics, error: &ModelError, replies: impl Iterator<Item = Reply<Heard>>) {
     metrics.failures.inc();
     tracing::error!(%error, "recogniser failed");
-    for waiting in waiting {
-        answer(waiting.reply, Err(EngineError::Model(error.to_string())));
+    for reply in replies {
+        answer(reply, Err(EngineError::Model(error.to_string())));
     }
 }
 

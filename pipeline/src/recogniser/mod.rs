@@ -1,6 +1,7 @@
 //! Speech models behind one trait. The engine knows only windows and passes; a model knows only sound and tokens.
 
 pub mod draft;
+mod kept;
 pub mod kernels;
 pub mod moonshine;
 mod operators;
@@ -9,18 +10,21 @@ mod tokenizer;
 
 use std::sync::{Arc, Mutex};
 
-pub use stem::Stem;
+pub use kept::Kept;
 
 use crate::models::ModelError;
 
 /// One window of speech to write down.
 #[derive(Debug, Clone, Default)]
 pub struct Job {
-    /// What is known of the window from earlier hypotheses; empty at first. One job at a time has it.
-    pub stem: Arc<Mutex<Stem>>,
+    /// What is known of the window from earlier hypotheses; empty at first. At most one rolling job at a time has it.
+    pub kept: Arc<Mutex<Kept>>,
+    /// Whether it goes on from what the last rolling hypothesis of this window left, which costs less. The others are
+    /// exact: made of the window alone.
+    pub rolling: bool,
     /// Sound of the window from sample `from` to its end: 16 kHz, -1..1.
     pub audio: Vec<f32>,
-    /// Not after what the stem needs.
+    /// Not after what is not known yet.
     pub from: usize,
     /// Samples of the whole window.
     pub length: usize,
@@ -31,7 +35,7 @@ pub struct Job {
     pub draft: Vec<u32>,
 }
 
-/// What a model heard. Depends on the window and the prefix alone.
+/// What a model heard. Depends on the window and the prefix alone, unless it is rolling.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Hypothesis {
     /// Prefix included, end mark not.
@@ -78,7 +82,4 @@ pub trait SpeechModel: Send {
 pub trait Vocabulary: Send + Sync {
     /// The text of tokens.
     fn text(&self, tokens: &[u32]) -> String;
-
-    /// Whether a word begins with this token.
-    fn begins_word(&self, token: u32) -> bool;
 }

@@ -4,7 +4,8 @@
 //! **A hypothesis depends on its window and prefix alone.** Products of bytes are exact, every row has an activation scale
 //! of its own, and Sotto's operators work on rows without looking at their neighbours (see [`super::operators`]). So
 //! windows and sequences of any length go together, a sequence may take in several tokens of a draft at once, and new
-//! sequences join while others are half done, all without changing a bit of what comes out.
+//! sequences join while others are half done, all without changing a bit of what comes out. Rolling hypotheses are the
+//! exception: they go on from frames and tokens that an earlier one left (see [`super::kept`]).
 
 use std::{
     fs,
@@ -18,7 +19,8 @@ use super::{
     Done, Hypothesis, Job, SpeechModel, Vocabulary,
     draft::{loop_start, token_limit},
     kernels::{attention::Memory, vectorised},
-    operators::{HEADS, SECOND, Sequence, Sequences, domain, places},
+    kept::{Kept, Rolled},
+    operators::{EncoderWindow, EncoderWindows, HEADS, SECOND, Sequence, Sequences, THIRD, domain, places},
     stem::{ROW, SHORTEST, frames},
     tokenizer::Tokenizer,
 };
@@ -40,6 +42,8 @@ pub struct Moonshine {
     shape: Shape,
     version: String,
     rows: Vec<Row>,
+    /// The windows that are being encoded, shared with the encoder's operators.
+    windows: EncoderWindows,
     /// The sequence of each row, shared with the decoder's operators.
     sequences: Sequences,
     /// Buffers of sequences that are done, to be used again.
@@ -65,9 +69,9 @@ impl Moonshine {
         if shape.heads != HEADS || !matches!(shape.width / HEADS, 36 | 52) {
             return Err(ModelError::Inference(format!("no Moonshine has heads like this: {shape:?}")));
         }
-        let sequences = Sequences::default();
+        let (windows, sequences) = (EncoderWindows::default(), Sequences::default());
         #[expect(clippy::arc_with_non_send_sync, reason = "the runtime asks for one; it stays with its sessions")]
-        let operators: Arc<OperatorDomain> = Arc::new(domain(&sequences)?);
+        let operators: Arc<OperatorDomain> = Arc::new(domain(&windows, &sequences)?);
         let load = |name: &str| session_with(environment, &folder.join(name), &operators);
         Ok(Self {
             stem: load("stem.onnx")?,
@@ -77,6 +81,7 @@ impl Moonshine {
             shape,
             version: version.to_owned(),
             rows: Vec::new(),
+            windows,
             sequences,
             spare: Vec::new(),
         })
@@ -84,19 +89,20 @@ impl Moonshine {
 
     /// Brings the stems of some jobs up to the ends of their windows.
     fn feed(&mut self, jobs: &mut [(u64, Job)]) -> Result<(), ModelError> {
-        let (mut rows, mut starts) = (Vec::new(), vec![0]);
+        let (mut rows, mut starts, mut known) = (Vec::new(), vec![0], Vec::new());
         for (_, job) in jobs.iter_mut() {
             if job.length < SHORTEST {
                 // silence that is not in the sound must not get into what others go on from
-                job.stem = Arc::default();
+                job.kept = Arc::default();
                 job.audio.resize(job.audio.len() + SHORTEST - job.length, 0.0);
                 job.length = SHORTEST;
             }
-            let stem = held(&job.stem);
+            let stem = &held(&job.kept).stem;
             if stem.lacks(job.length) {
-                let known = stem.needs_from().checked_sub(job.from).ok_or_else(|| gap(job))?;
-                stem.rows_of(job.audio.get(known..).ok_or_else(|| gap(job))?, &mut rows);
+                let passed = stem.needs_from().checked_sub(job.from).ok_or_else(|| gap(job))?;
+                stem.rows_of(job.audio.get(passed..).ok_or_else(|| gap(job))?, &mut rows);
             }
+            known.push(stem.rows());
             starts.push((rows.len() / ROW) as i64);
         }
         if rows.is_empty() {
@@ -108,28 +114,43 @@ impl Moonshine {
         ])?;
         let mut linear = outputs["linear"].try_extract_tensor::<f32>()?.1;
         let sums = outputs["sums"].try_extract_tensor::<f32>()?.1;
-        for ((_, job), piece) in jobs.iter_mut().zip(starts.windows(2)) {
+        for (((_, job), piece), known) in jobs.iter_mut().zip(starts.windows(2)).zip(known) {
             let (from, to) = (piece[0] as usize, piece[1] as usize);
             if to > from {
                 let count = places(to - from, SECOND);
                 let (new, rest) = linear.split_at(count * self.shape.stem);
                 linear = rest;
-                held(&job.stem).feed(new, &sums[2 * from..2 * to], self.shape.stem);
+                held(&job.kept).stem.feed(known, new, &sums[2 * from..2 * to], self.shape.stem);
             }
         }
         Ok(())
     }
 
-    /// Encodes whole windows; gives a sequence with cross keys and values for each.
-    fn encode(&mut self, jobs: &[(u64, Job)]) -> Result<Vec<Sequence>, ModelError> {
+    /// Encodes windows: what is not kept of them. Gives for each what the decoder goes on from, its sequence with cross
+    /// keys and values.
+    fn encode(&mut self, jobs: &[(u64, Job)]) -> Result<Vec<Rolled>, ModelError> {
         let Shape { stem: width, width: model, layers, .. } = self.shape;
         let (mut linear, mut starts, mut norms) = (Vec::new(), vec![0], Vec::new());
+        let (mut begun, mut windows) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
         for (_, job) in jobs {
-            let stem = held(&job.stem);
-            linear.extend_from_slice(stem.linear(job.length, width));
+            let mut kept = held(&job.kept);
+            let count = frames(job.length)[2];
+            let mut rolled = match kept.rolled.take_if(|rolled| job.rolling && rolled.frames < count) {
+                Some(mut rolled) => {
+                    rolled.grow(count, limit(job) + 1);
+                    rolled
+                }
+                None => self.fresh(job),
+            };
+            let stem = &kept.stem;
+            linear.extend_from_slice(&stem.linear(job.length, width)[THIRD.1 * rolled.frames * width..]);
             starts.push((linear.len() / width) as i64);
             norms.extend(stem.norm(job.length, model));
+            let memory = std::mem::take(&mut rolled.encoder);
+            windows.push(EncoderWindow { past: rolled.frames, memory });
+            begun.push(rolled);
         }
+        *held(&self.windows) = windows;
         let outputs = self.encoder.run(ort::inputs![
             "linear" => TensorRef::from_array_view(([linear.len() / width, width], linear.as_slice()))?,
             "starts" => TensorRef::from_array_view(([starts.len()], starts.as_slice()))?,
@@ -138,23 +159,35 @@ impl Moonshine {
         let cross = outputs["cross"].try_extract_tensor::<f32>()?.1;
         let steps = outputs["cross_steps"].try_extract_tensor::<f32>()?.1;
         let mut rows = cross.chunks_exact(2 * model * layers).zip(steps);
-        let mut sequences = Vec::with_capacity(jobs.len());
-        for (_, job) in jobs {
-            let count = frames(job.length)[2];
-            let mut sequence = self.spare.pop().unwrap_or_default();
-            (sequence.past, sequence.fed, sequence.frames) = (0, 0, count);
-            let places = [limit(job) + 1, count];
-            for (memories, places) in [&mut sequence.own, &mut sequence.cross].into_iter().zip(places) {
-                memories.resize_with(layers, Memory::default);
-                memories.iter_mut().for_each(|memory| memory.reset(HEADS, model / HEADS, places));
-            }
+        let windows = std::mem::take(&mut *held(&self.windows));
+        for (((_, job), rolled), window) in jobs.iter().zip(&mut begun).zip(windows) {
+            rolled.encoder = window.memory;
+            let (past, count) = (rolled.frames, frames(job.length)[2]);
+            rolled.sequence.frames = count;
             vectorised(
                 #[inline(always)]
-                || remember(rows.by_ref().take(count), model, &mut sequence.cross),
+                || remember((past..count).zip(rows.by_ref()), model, &mut rolled.sequence.cross),
             );
-            sequences.push(sequence);
         }
-        Ok(sequences)
+        Ok(begun)
+    }
+
+    /// A sequence of which nothing is known yet.
+    fn fresh(&mut self, job: &Job) -> Rolled {
+        let mut sequence = self.spare.pop().unwrap_or_default();
+        (sequence.past, sequence.fed) = (0, 0);
+        let mut rolled = Rolled { sequence, ..Rolled::default() };
+        let reset = |memories: &mut Vec<Memory>, places: usize| {
+            memories.resize_with(self.shape.layers, Memory::default);
+            memories.iter_mut().for_each(|memory| memory.reset(HEADS, self.shape.width / HEADS, places));
+        };
+        let count = frames(job.length)[2];
+        reset(&mut rolled.sequence.own, limit(job) + 1);
+        reset(&mut rolled.sequence.cross, count);
+        if job.rolling {
+            reset(&mut rolled.encoder, count);
+        }
+        rolled
     }
 }
 
@@ -174,9 +207,9 @@ fn gap(job: &Job) -> ModelError {
 
 /// Writes cross keys and values, all layers side by side in each row, to their layers.
 #[inline(always)]
-fn remember<'a>(rows: impl Iterator<Item = (&'a [f32], &'a f32)>, width: usize, layers: &mut [Memory]) {
+fn remember<'a>(rows: impl Iterator<Item = (usize, (&'a [f32], &'a f32))>, width: usize, layers: &mut [Memory]) {
     let mut scaled = Vec::new();
-    for (place, (row, step)) in rows.enumerate() {
+    for (place, (row, step)) in rows {
         scaled.clear();
         scaled.extend(row.iter().map(|x| x * step));
         for (memory, pair) in layers.iter_mut().zip(scaled.chunks_exact(2 * width)) {
@@ -204,18 +237,31 @@ struct Row {
     judged: u32,
     cut_short: bool,
     done: bool,
+    /// Where a rolling one leaves what the next may go on from.
+    kept: Option<Arc<Mutex<Kept>>>,
+    /// What it leaves, but for the sequence, which is in the decoder's hands.
+    rolled: Rolled,
 }
 
 impl Row {
-    fn new(number: u64, job: Job) -> Self {
+    /// Sets the sequence of `rolled` to the place from which on tokens are fed.
+    fn new(number: u64, job: Job, mut rolled: Rolled) -> Self {
         let limit = limit(&job);
         let room = limit - job.prefix.len();
         let mut draft = job.draft;
         draft.truncate(room);
-        let feed = [&[BEGIN], job.prefix.as_slice(), &draft].concat();
+        let count = job.prefix.len();
+        let known = rolled.sequence.past >= count && rolled.tokens.starts_with(&job.prefix);
+        let (past, fed) = if known { (count, &job.prefix[..]) } else { (0, &[][..]) };
+        rolled.sequence.past = past;
+        let given = count - past;
+        let begin = fed.last().copied().unwrap_or(BEGIN);
+        let feed = [&[begin], &job.prefix[past..], &draft].concat();
         Self {
             number,
-            given: job.prefix.len(),
+            given,
+            kept: job.rolling.then_some(job.kept),
+            rolled,
             tokens: job.prefix,
             feed,
             draft,
@@ -278,10 +324,21 @@ impl Row {
         }
     }
 
-    fn finish(self) -> Done {
+    /// Gives what was heard, and the sequence if nobody goes on from it.
+    fn finish(mut self, sequence: Sequence) -> (Done, Option<Sequence>) {
+        self.rolled.sequence = sequence;
+        let left = match self.kept {
+            Some(kept) => {
+                self.rolled.tokens.clone_from(&self.tokens);
+                self.rolled.settle();
+                held(&kept).rolled = Some(self.rolled);
+                None
+            }
+            None => Some(self.rolled.sequence),
+        };
         let confidence = (self.log_probability / self.judged.max(1) as f32).exp();
         let hypothesis = Hypothesis { tokens: self.tokens, confidence, cut_short: self.cut_short };
-        Done { number: self.number, hypothesis }
+        (Done { number: self.number, hypothesis }, left)
     }
 }
 
@@ -318,11 +375,9 @@ impl Moonshine {
         let mut sequences = held(&self.sequences);
         let mut done = Vec::new();
         for index in (0..self.rows.len()).rev().filter(|&index| self.rows[index].done).collect::<Vec<_>>() {
-            let sequence = sequences.swap_remove(index);
-            if self.spare.len() < SPARE {
-                self.spare.push(sequence);
-            }
-            done.push(self.rows.swap_remove(index).finish());
+            let (made, left) = self.rows.swap_remove(index).finish(sequences.swap_remove(index));
+            done.push(made);
+            self.spare.extend(left.filter(|_| self.spare.len() < SPARE));
         }
         done
     }
@@ -339,9 +394,13 @@ impl SpeechModel for Moonshine {
 
     fn admit(&mut self, mut jobs: Vec<(u64, Job)>) -> Result<(), ModelError> {
         self.feed(&mut jobs)?;
-        let encoded = self.encode(&jobs)?;
-        held(&self.sequences).extend(encoded);
-        self.rows.extend(jobs.into_iter().map(|(number, job)| Row::new(number, job)));
+        let begun = self.encode(&jobs)?;
+        let mut sequences = held(&self.sequences);
+        for ((number, job), rolled) in jobs.into_iter().zip(begun) {
+            let mut row = Row::new(number, job, rolled);
+            sequences.push(std::mem::take(&mut row.rolled.sequence));
+            self.rows.push(row);
+        }
         Ok(())
     }
 
@@ -364,7 +423,8 @@ mod tests {
     use super::*;
 
     fn row(prefix: &[u32], draft: &[u32], length: usize) -> Row {
-        Row::new(7, Job { length, prefix: prefix.to_vec(), draft: draft.to_vec(), ..Job::default() })
+        let job = Job { length, prefix: prefix.to_vec(), draft: draft.to_vec(), ..Job::default() };
+        Row::new(7, job, Rolled::default())
     }
 
     #[test]
@@ -377,6 +437,23 @@ mod tests {
         assert_eq!(row.accept(&[8, END], &[0.0; 2]), 2);
         assert!(row.done);
         assert_eq!(row.tokens, [5, 6, 9, 8]);
+    }
+
+    #[test]
+    fn a_prefix_that_was_fed_before_is_not_fed_again() {
+        let job = |prefix: &[u32]| Job { length: 32_000, prefix: prefix.to_vec(), draft: vec![8], ..Job::default() };
+        let left = || {
+            let sequence = Sequence { past: 4, ..Sequence::default() };
+            Rolled { sequence, tokens: vec![5, 6, 7], ..Rolled::default() }
+        };
+        for (prefix, feed, given, past) in [
+            (&[][..], &[1, 8][..], 0, 0),
+            (&[5, 6], &[6, 8], 0, 2),
+            (&[5, 9], &[1, 5, 9, 8], 2, 0),
+        ] {
+            let row = Row::new(7, job(prefix), left());
+            assert_eq!((&row.feed[..], row.given, row.rolled.sequence.past), (feed, given, past), "{prefix:?}");
+        }
     }
 
     #[test]
@@ -412,7 +489,7 @@ mod tests {
                 let predicted: Vec<u32> = judged.clone().map(|i| said.get(i).copied().unwrap_or(END)).collect();
                 at += row.accept(&predicted, &judged.map(log).collect::<Vec<_>>());
             }
-            row.finish().hypothesis
+            row.finish(Sequence::default()).0.hypothesis
         };
         let alone = run(&[]);
         assert!(alone.cut_short);

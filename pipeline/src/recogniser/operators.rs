@@ -44,6 +44,18 @@ pub struct Sequence {
     pub frames: usize,
 }
 
+/// A window on its way through the encoder.
+#[derive(Debug, Default)]
+pub struct EncoderWindow {
+    /// Frames before the rows that are given: their keys and values are kept in `memory`.
+    pub past: usize,
+    /// Keys and values of its frames, a layer each; empty when nothing of them is to be kept.
+    pub memory: Vec<Memory>,
+}
+
+/// The windows of the present run, in the order of their rows. Shared like [`Sequences`].
+pub type EncoderWindows = Arc<Mutex<Vec<EncoderWindow>>>;
+
 /// The sequences of the present pass, in the order of their rows. Shared by a model and its operators, on one thread.
 pub type Sequences = Arc<Mutex<Vec<Sequence>>>;
 
@@ -100,7 +112,7 @@ macro_rules! write {
 ///
 /// # Errors
 /// When the runtime refuses one.
-pub fn domain(sequences: &Sequences) -> Result<OperatorDomain> {
+pub fn domain(windows: &EncoderWindows, sequences: &Sequences) -> Result<OperatorDomain> {
     let domain = OperatorDomain::new("sotto")?
         .add(Own {
             name: "TanhPatches",
@@ -150,7 +162,7 @@ pub fn domain(sequences: &Sequences) -> Result<OperatorDomain> {
             outputs: &[Uint8, Float32],
             make: |_: &KernelContext<'_>| Ok(gate()),
         })?;
-    attention(domain, sequences)?.add(Own {
+    attention(domain, windows, sequences)?.add(Own {
         name: "Best",
         inputs: &[Float32, Float32],
         outputs: &[Int32, Float32],
@@ -158,14 +170,18 @@ pub fn domain(sequences: &Sequences) -> Result<OperatorDomain> {
     })
 }
 
-fn attention(domain: OperatorDomain, sequences: &Sequences) -> Result<OperatorDomain> {
-    let (own, cross) = (Arc::clone(sequences), Arc::clone(sequences));
+fn attention(
+    domain: OperatorDomain,
+    windows: &EncoderWindows,
+    sequences: &Sequences,
+) -> Result<OperatorDomain> {
+    let (windows, own, cross) = (Arc::clone(windows), Arc::clone(sequences), Arc::clone(sequences));
     domain
         .add(Own {
             name: "EncoderAttention",
             inputs: &[Float32, Float32, Int64, Float32, Float32],
             outputs: &[Uint8, Float32],
-            make: |_: &KernelContext<'_>| Ok(encoder_attention()),
+            make: move |context: &KernelContext<'_>| Ok(encoder_attention(layer(context)?, Arc::clone(&windows))),
         })?
         .add(Own {
             name: "SelfAttention",
@@ -446,25 +462,33 @@ fn scale(head: usize) -> f32 {
 /// Heads of every Moonshine.
 pub const HEADS: usize = 8;
 
-fn encoder_attention() -> Work {
-    let (mut work, mut memory) = (Attending::default(), Memory::default());
+fn encoder_attention(layer: usize, windows: EncoderWindows) -> Work {
+    let (mut work, mut passing) = (Attending::default(), Memory::default());
     Box::new(move |context| {
         read!(context; products: f32 = 0, steps: f32 = 1, starts: i64 = 2, cosines: f32 = 3, sines: f32 = 4);
         let count = steps.len();
         let width = products.len() / count.max(1) / 3;
         let head = width / HEADS;
         write!(context; bytes: u8 = 0 => [count, width], out_steps: f32 = 1 => [count]);
-        for window in ranges(starts) {
+        let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
+        for (window, rows) in windows.iter_mut().zip(ranges(starts)) {
+            let (past, places) = (window.past, window.past + rows.len());
+            let memory = match window.memory.get_mut(layer) {
+                Some(memory) => memory,
+                None => {
+                    passing.reset(HEADS, head, places);
+                    &mut passing
+                }
+            };
             vectorised(
                 #[inline(always)]
                 || {
-                    memory.reset(HEADS, head, window.len());
                     work.queries.clear();
-                    for (place, row) in window.clone().enumerate() {
+                    for (place, row) in (past..).zip(rows.clone()) {
                         let product = &products[row * 3 * width..(row + 1) * 3 * width];
-                        work.take(product, steps[row], place, head, (cosines, sines), &mut memory);
+                        work.take(product, steps[row], place, head, (cosines, sines), memory);
                     }
-                    work.mix(&memory, |_| window.len(), window.start, width, bytes, out_steps);
+                    work.mix(memory, |_| places, rows.start, width, bytes, out_steps);
                 },
             );
         }

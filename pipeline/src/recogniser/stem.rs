@@ -29,6 +29,11 @@ pub struct Stem {
 }
 
 impl Stem {
+    /// Rows of the second convolution that are known.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// The sample from which on the sound is needed for the next feed.
     pub fn needs_from(&self) -> usize {
         self.rows * STEP
@@ -51,17 +56,18 @@ impl Stem {
         }
     }
 
-    /// Takes in what came of the rows last given: new rows of the second convolution, `[sum, sum of squares]` a row.
-    pub fn feed(&mut self, linear: &[f32], sums: &[f32], width: usize) {
+    /// Takes in what came of the rows given from row `from` of the second convolution on: its new rows, `[sum, sum of
+    /// squares]` a row given. Another job may have brought some of it meanwhile.
+    pub fn feed(&mut self, from: usize, linear: &[f32], sums: &[f32], width: usize) {
         // some frames were seen before: rows overlap
-        let first = self.rows * SECOND.1;
+        let first = from * SECOND.1;
         let mut running = self.sums.last().copied().unwrap_or_default();
         for frame in sums.as_chunks::<2>().0.iter().skip(self.sums.len() - first) {
             running = [running[0] + f64::from(frame[0]), running[1] + f64::from(frame[1])];
             self.sums.push(running);
         }
-        self.linear.extend_from_slice(linear);
-        self.rows += linear.len() / width;
+        self.linear.extend_from_slice(linear.get((self.rows - from) * width..).unwrap_or_default());
+        self.rows = self.linear.len() / width;
     }
 
     /// Rows of a window of `samples`, of `width` numbers.
@@ -110,7 +116,10 @@ mod tests {
                 let mut rows = Vec::new();
                 stem.rows_of(&audio[stem.needs_from()..end], &mut rows);
                 let (linear, sums) = convolve(&rows);
-                stem.feed(&linear, &sums, 1);
+                let from = stem.rows();
+                stem.feed(from, &linear, &sums, 1);
+                // the same once more, as from another job
+                stem.feed(from, &linear, &sums, 1);
             }
             stem
         };

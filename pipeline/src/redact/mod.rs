@@ -166,11 +166,9 @@ impl Redactor {
         }
     }
 
-    /// Hides in a partial: what a final would hide, and digits whose end is not known yet. Text before the first
-    /// hidden word stays stable.
-    pub fn partial(&self, channel: u8, start: MediaTime, stable: &str, tail: &str) -> (String, String) {
-        let text = format!("{stable} {tail}");
-        let words = Words::of(&text);
+    /// Hides in a partial: what a final would hide, and digits whose end is not known yet.
+    pub fn partial(&self, channel: u8, start: MediaTime, text: &str) -> String {
+        let words = Words::of(text);
         let mut spans = self.spans((channel, start), &words, true);
         // what a number is may change with every digit that follows
         let number = |kind: &Redaction| {
@@ -187,10 +185,7 @@ impl Redactor {
             }
         }
         settle(&mut spans);
-        let shown = masked(&words, &spans);
-        let known = stable.split_whitespace().count();
-        let sure = spans.first().map_or(known, |(span, _)| span.start.min(known));
-        (shown[..sure].join(" "), shown[sure..].join(" "))
+        masked(&words, &spans).join(" ")
     }
 
     fn spans(&self, (channel, start): (u8, MediaTime), words: &Words<'_>, unfinished: bool) -> Vec<Span> {

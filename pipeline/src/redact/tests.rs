@@ -173,18 +173,19 @@ fn mr8_addresses_are_hidden_written_or_spoken() {
 }
 
 #[test]
-fn partials_hide_what_may_become_a_number_and_stable_text_stays() {
+fn partials_hide_what_may_become_a_number() {
     let redactor = Redactor::new(RedactionSettings::default());
-    let partial = |stable: &str, tail: &str| redactor.partial(0, MediaTime::ZERO, stable, tail);
-    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-    assert_eq!(partial("Yes it's", "41"), pair("Yes it's", "[digits]"));
-    assert_eq!(partial("Yes it's 4111", "1111 11"), pair("Yes it's", "[digits]"));
-    assert_eq!(partial("I was there in 2019 for", "a while"), pair("I was there in", "[digits] for a while"));
-    assert_eq!(partial("My name is Dan", ""), pair("My name is", "[name]"));
-    assert_eq!(partial("", "my name is Daniel F."), pair("", "my name is [name]."));
-    assert_eq!(partial("", "Harbor Bank. This is grace."), pair("", "Harbor Bank. This is [name]."));
-    assert_eq!(partial("Thank you", "very much."), pair("Thank you", "very much."));
-    assert_eq!(partial("How can I", "help"), pair("How can I", "help"));
+    for (text, wanted) in [
+        ("Yes it's 41", "Yes it's [digits]"),
+        ("Yes it's 4111 1111 11", "Yes it's [digits]"),
+        ("I was there in 2019 for a while", "I was there in [digits] for a while"),
+        ("My name is Dan", "My name is [name]"),
+        ("my name is Daniel F.", "my name is [name]."),
+        ("Harbor Bank. This is grace.", "Harbor Bank. This is [name]."),
+        ("Thank you very much.", "Thank you very much."),
+    ] {
+        assert_eq!(redactor.partial(0, MediaTime::ZERO, text), wanted);
+    }
 }
 
 #[test]

@@ -40,6 +40,25 @@ impl Memory {
         (self.heads, self.head, self.blocks) = (heads, head, blocks);
     }
 
+    /// Makes room for `places`, and for some more, so that not each new place moves all; what is there stays. For a
+    /// memory that was [`reset`](Self::reset) once.
+    pub fn grow(&mut self, places: usize) {
+        let mut blocks = places.div_ceil(LANES);
+        if blocks <= self.blocks {
+            return;
+        }
+        blocks = blocks.max(self.blocks * 3 / 2);
+        let (old, new) = (self.blocks * LANES * self.head, blocks * LANES * self.head);
+        for numbers in [&mut self.keys, &mut self.values] {
+            numbers.resize(self.heads * new, 0.0);
+            // from the last head on, so that none is written over before it has moved
+            for head in (1..self.heads).rev() {
+                numbers.copy_within(head * old..(head + 1) * old, head * new);
+            }
+        }
+        self.blocks = blocks;
+    }
+
     /// Writes keys and values (all heads side by side) of one place.
     #[inline(always)]
     pub fn write(&mut self, place: usize, keys: &[f32], values: &[f32]) {
@@ -263,6 +282,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_the_same_after_it_has_grown() {
+        let (whole, keys, values) = memory(36, 100);
+        let mut grown = Memory::new(HEADS, 36, 10);
+        for place in 0..100 {
+            grown.grow(place + 1);
+            grown.write(place, &keys[place], &values[place]);
+        }
+        let query = noise(HEADS * 36, 9);
+        let attended = |memory: &Memory| {
+            let mut out = vec![0.0; HEADS * 36];
+            attend(&query, memory, |_| 100, &mut Vec::new(), &mut out);
+            out
+        };
+        assert_eq!(attended(&grown), attended(&whole));
     }
 
     #[test]

@@ -1,0 +1,50 @@
+//! What is kept of a growing window between two hypotheses, so that the next one costs what is new.
+//!
+//! The stem is local in time and serves every job. Behind it every frame hears every other one, so keeping frames is an
+//! approximation: only rolling hypotheses go on from them, and only from those that have heard enough of what follows.
+
+use super::{kernels::attention::Memory, operators::Sequence, stem::Stem};
+
+/// Frames that must follow one before it is kept: about a second of sound.
+const FOLLOWING: usize = 42;
+
+/// What is kept of one utterance. Jobs of several threads may have it at once.
+#[derive(Debug, Default)]
+pub struct Kept {
+    pub(super) stem: Stem,
+    /// What the last rolling hypothesis left; away while the next one is made.
+    pub(super) rolled: Option<Rolled>,
+}
+
+impl Kept {
+    /// The first sample of the window that is not known yet.
+    pub fn needs_from(&self) -> usize {
+        self.stem.needs_from()
+    }
+}
+
+/// Frames and tokens of the last rolling hypothesis.
+#[derive(Debug, Default)]
+pub(super) struct Rolled {
+    /// Frames that stay as they are.
+    pub frames: usize,
+    /// Keys and values of the encoder's layers.
+    pub encoder: Vec<Memory>,
+    /// Cross keys and values of the frames, keys and values of the tokens.
+    pub sequence: Sequence,
+    /// The tokens that the sequence has taken in.
+    pub tokens: Vec<u32>,
+}
+
+impl Rolled {
+    /// Makes room for so many frames and tokens, the ones that are kept among them.
+    pub fn grow(&mut self, frames: usize, tokens: usize) {
+        self.encoder.iter_mut().chain(&mut self.sequence.cross).for_each(|memory| memory.grow(frames));
+        self.sequence.own.iter_mut().for_each(|memory| memory.grow(tokens));
+    }
+
+    /// Takes note of the frames that have now heard enough.
+    pub fn settle(&mut self) {
+        self.frames = self.frames.max(self.sequence.frames.saturating_sub(FOLLOWING));
+    }
+}
