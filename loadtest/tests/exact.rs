@@ -10,7 +10,7 @@ use std::{
 use sotto_ingest::file;
 use sotto_pipeline::{
     Models,
-    recogniser::{Hypothesis, Job, Kept, SpeechModel},
+    recogniser::{Hypothesis, Job, Kept, Moonshine},
 };
 
 /// Windows of the sample call, in samples.
@@ -43,18 +43,22 @@ fn job(sound: &[f32], prefix: &[u32], draft: &[u32]) -> Job {
     Job { audio: sound.to_vec(), length: sound.len(), prefix, draft, ..Job::default() }
 }
 
+fn admit(model: &mut Moonshine, jobs: Vec<(u64, Job)>) {
+    model.decoder.admit(model.encoder.encode(jobs).unwrap());
+}
+
 /// Everything that is under way, in the order of the numbers.
-fn finish(model: &mut dyn SpeechModel) -> Vec<(u64, Hypothesis)> {
+fn finish(model: &mut Moonshine) -> Vec<(u64, Hypothesis)> {
     let mut all = Vec::new();
-    while model.live() > 0 {
-        all.extend(model.pass().unwrap().into_iter().map(|done| (done.number, done.hypothesis)));
+    while model.decoder.live() > 0 {
+        all.extend(model.decoder.pass().unwrap().into_iter().map(|done| (done.number, done.hypothesis)));
     }
     all.sort_by_key(|(number, _)| *number);
     all
 }
 
-fn alone(model: &mut dyn SpeechModel, job: Job) -> Hypothesis {
-    model.admit(vec![(0, job)]).unwrap();
+fn alone(model: &mut Moonshine, job: Job) -> Hypothesis {
+    admit(model, vec![(0, job)]);
     finish(model).remove(0).1
 }
 
@@ -70,14 +74,14 @@ fn a_hypothesis_depends_on_its_window_and_prefix_alone() {
     let (models, channels) = (models(), channels());
     for name in ["tiny", "base"] {
         let mut model = models.recogniser(name).unwrap();
-        neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(model.as_mut(), &channels);
-        a_window_that_grew_is_heard_as_one_that_came_at_once(model.as_mut(), &channels);
-        a_prefix_is_kept_and_gone_on_from(model.as_mut(), &channels);
-        rolling_hypotheses_are_close_and_leave_exact_ones_alone(model.as_mut(), &channels);
+        neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(&mut model, &channels);
+        a_window_that_grew_is_heard_as_one_that_came_at_once(&mut model, &channels);
+        a_prefix_is_kept_and_gone_on_from(&mut model, &channels);
+        rolling_hypotheses_are_close_and_leave_exact_ones_alone(&mut model, &channels);
     }
 }
 
-fn neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(model: &mut dyn SpeechModel, channels: &[Vec<f32>]) {
+fn neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(model: &mut Moonshine, channels: &[Vec<f32>]) {
     let sounds: Vec<&[f32]> = WINDOWS.iter().map(|&(channel, from, to)| &channels[channel][from..to]).collect();
     let want: Vec<Hypothesis> = sounds.iter().map(|sound| alone(model, job(sound, &[], &[]))).collect();
     assert!(want.iter().map(|made| made.tokens.len()).sum::<usize>() > 60, "the sample call has words");
@@ -102,8 +106,8 @@ fn neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(model: &mut dyn 
                 }
                 batch.push((index as u64, job(sounds[index], &[], &draft)));
             }
-            model.admit(batch).unwrap();
-            made.extend(model.pass().unwrap().into_iter().map(|done| (done.number, done.hypothesis)));
+            admit(model, batch);
+            made.extend(model.decoder.pass().unwrap().into_iter().map(|done| (done.number, done.hypothesis)));
         }
         made.extend(finish(model));
         made.sort_by_key(|(number, _)| *number);
@@ -112,7 +116,7 @@ fn neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(model: &mut dyn 
     }
 }
 
-fn a_window_that_grew_is_heard_as_one_that_came_at_once(model: &mut dyn SpeechModel, channels: &[Vec<f32>]) {
+fn a_window_that_grew_is_heard_as_one_that_came_at_once(model: &mut Moonshine, channels: &[Vec<f32>]) {
     let sound = &channels[0][6_000..86_000];
     let want = alone(model, job(sound, &[], &[]));
     for cuts in [&[20_000, 80_000][..], &[3_200, 6_400, 9_600, 41_111, 80_000], &[79_999, 80_000]] {
@@ -138,7 +142,7 @@ fn a_window_that_grew_is_heard_as_one_that_came_at_once(model: &mut dyn SpeechMo
     assert_eq!(shorter, alone(model, job(&sound[..50_000], &[], &[])));
 }
 
-fn a_prefix_is_kept_and_gone_on_from(model: &mut dyn SpeechModel, channels: &[Vec<f32>]) {
+fn a_prefix_is_kept_and_gone_on_from(model: &mut Moonshine, channels: &[Vec<f32>]) {
     let sound = &channels[0][6_000..60_000];
     let whole = alone(model, job(sound, &[], &[]));
     let prefix = &whole.tokens[..4];
@@ -148,7 +152,7 @@ fn a_prefix_is_kept_and_gone_on_from(model: &mut dyn SpeechModel, channels: &[Ve
     assert_eq!(drafted, again);
 }
 
-fn rolling_hypotheses_are_close_and_leave_exact_ones_alone(model: &mut dyn SpeechModel, channels: &[Vec<f32>]) {
+fn rolling_hypotheses_are_close_and_leave_exact_ones_alone(model: &mut Moonshine, channels: &[Vec<f32>]) {
     let sound = &channels[0][6_000..126_000];
     let kept: Arc<Mutex<Kept>> = Arc::default();
     let ask = |end: usize, rolling: bool, draft: &[u32], prefix: &[u32]| {

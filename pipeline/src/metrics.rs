@@ -70,7 +70,7 @@ impl PipelineMetrics {
                 "Time the threads of the speech engine were busy, all together.",
             )?,
             window_seconds: CounterVec::new(
-                Opts::new("sotto_recogniser_window_seconds_total", "Seconds of audio windows recognised."),
+                Opts::new("sotto_recogniser_window_seconds_total", "Seconds of sound encoded, some of it several times."),
                 &["work"],
             )?,
             tokens: IntCounter::new("sotto_recogniser_tokens_total", "Tokens written.")?,

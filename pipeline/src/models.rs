@@ -16,7 +16,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    recogniser::{SpeechModel, moonshine::Moonshine},
+    recogniser::Moonshine,
     vad::Vad,
 };
 
@@ -108,7 +108,7 @@ impl Models {
         Ok(Self { folder: folder.to_owned(), recognisers: manifest.recognisers, environment })
     }
 
-    /// Loads a voice activity model for one thread.
+    /// Loads a voice activity model.
     ///
     /// # Errors
     /// When the graph cannot be loaded.
@@ -116,16 +116,16 @@ impl Models {
         Vad::load(&self.environment, &self.folder.join("vad.onnx"))
     }
 
-    /// Loads a recogniser for one thread.
+    /// Loads a recogniser.
     ///
     /// # Errors
     /// When there is none of this name, or a graph or the tokenizer cannot be loaded.
-    pub fn recogniser(&self, name: &str) -> Result<Box<dyn SpeechModel>, ModelError> {
+    pub fn recogniser(&self, name: &str) -> Result<Moonshine, ModelError> {
         let Some(entry) = self.recognisers.get(name) else {
             let there = self.recognisers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(ModelError::Unknown { name: name.to_owned(), there });
         };
-        Ok(Box::new(Moonshine::load(&self.environment, &self.folder.join(name), &entry.version, entry.shape)?))
+        Moonshine::load(&self.environment, &self.folder.join(name), &entry.version, entry.shape)
     }
 }
 

@@ -69,6 +69,17 @@ pub fn stages(engine: &Engine) -> BTreeMap<String, f64> {
     stages
 }
 
+/// Mean number of rows of a batch, by what was done with it.
+pub fn batches(engine: &Engine) -> BTreeMap<String, f64> {
+    ["vad", "encode", "decode"]
+        .into_iter()
+        .map(|work| {
+            let sizes = engine.metrics().batch_size.with_label_values(&[work]);
+            (work.to_owned(), sizes.get_sample_sum() / sizes.get_sample_count().max(1) as f64)
+        })
+        .collect()
+}
+
 /// Plays `recordings`, one a call, in real time, and measures the process meanwhile.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sotto_ingest::file;
 use sotto_loadtest::bench::{
     self, Failure,
-    cost::stages,
+    cost::{batches, stages},
     feed::{Utterance, play_together},
     machine::cpu_seconds,
 };
@@ -51,6 +51,8 @@ struct Answer {
     degraded_percent: f64,
     /// Seconds of the engine's threads by what they did.
     stages: BTreeMap<String, f64>,
+    /// Mean sizes of batches.
+    batches: BTreeMap<String, f64>,
     recognisers: Recognisers,
 }
 
@@ -98,7 +100,8 @@ async fn run(options: Options) -> Result<(), Failure> {
         texts.insert(name, said.join(" "));
     }
     let degraded_percent = 100.0 * degraded as f64 / partials.max(1) as f64;
-    let answer = Answer { cpu_seconds: cpu, texts, degraded_percent, stages: stages(&engine), recognisers };
+    let (stages, batches) = (stages(&engine), batches(&engine));
+    let answer = Answer { cpu_seconds: cpu, texts, degraded_percent, stages, batches, recognisers };
     fs::write(&options.json, serde_json::to_string_pretty(&answer)?)?;
     Ok(())
 }

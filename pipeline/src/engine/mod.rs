@@ -1,13 +1,15 @@
 //! The speech work of all calls, on a fixed number of threads of its own, so that it never blocks a socket.
 //!
-//! A thread judges voice first (cheap, everything waits for it), then encodes what the [`schedule`] gives, then makes one
-//! decoder pass over everything that is under way; what has been encoded meanwhile joins the next pass.
+//! A thread judges voice first (cheap, everything waits for it). Then encoding what the [`schedule`] gives and a decoder
+//! pass over everything that is under way take turns; what has been encoded meanwhile joins the next pass. Two threads
+//! share a [`station`] of models.
 //!
 //! **Bounds.** A channel has at most one voice request and one partial under way, and a call only so many finals, so
 //! those queues are bounded by the number of calls; beyond `max_partials` a partial is refused and its cadence stretches.
 
 pub mod cadence;
 pub mod schedule;
+mod station;
 mod worker;
 
 use std::{
@@ -21,13 +23,13 @@ use tokio::sync::oneshot;
 use self::{
     cadence::Cadence,
     schedule::{Class, Schedule},
-    worker::{Recogniser, Worker},
+    station::{Station, Task},
+    worker::Worker,
 };
 use crate::{
-    SPEECH_RATE,
     metrics::PipelineMetrics,
     models::{ModelError, Models},
-    recogniser::{Hypothesis, Job, Vocabulary},
+    recogniser::Job,
     settings::{PartialSettings, Recognisers},
     vad::VadLane,
 };
@@ -36,11 +38,13 @@ use crate::{
 const VAD_BATCH: usize = 32;
 /// Batches of voice activity are at least this far apart, unless a whole one waits: half a frame of the voice model.
 const VAD_PACE: Duration = Duration::from_millis(16);
+/// Threads that share a station.
+const THREADS: usize = 2;
 
 /// How the engine runs.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
-    /// Threads, each with its own copy of the models.
+    /// Threads; two share the models.
     pub threads: usize,
     /// Partials that may wait before more are refused.
     pub max_partials: usize,
@@ -101,13 +105,6 @@ pub struct Heard {
     pub version: Arc<str>,
 }
 
-impl Heard {
-    fn new(version: Arc<str>, vocabulary: &dyn Vocabulary, hypothesis: Hypothesis) -> Self {
-        let Hypothesis { tokens, confidence, .. } = hypothesis;
-        Self { text: vocabulary.text(&tokens), tokens, confidence, version }
-    }
-}
-
 /// Why there is no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
@@ -128,6 +125,7 @@ struct VoiceRequest {
 }
 
 struct Ticket {
+    number: u64,
     request: Request,
     reply: Reply<Heard>,
 }
@@ -136,7 +134,10 @@ struct Queues {
     voice: Vec<VoiceRequest>,
     /// When voice was last judged.
     judged: Option<Duration>,
-    schedule: Schedule<Ticket>,
+    /// One for each recogniser.
+    schedules: Vec<Schedule<Ticket>>,
+    stations: Vec<Station>,
+    numbers: u64,
     cadence: Cadence,
     busy: Duration,
     stopping: bool,
@@ -145,6 +146,31 @@ struct Queues {
 impl Queues {
     fn lanes(&self) -> usize {
         self.voice.iter().map(|request| request.lanes.len()).sum()
+    }
+
+    /// Work for a thread of a station.
+    fn task(&mut self, station: usize, now: Duration, encoded: bool) -> Option<Task> {
+        if self.stations[station].vad.is_some() {
+            let requests = self.take_voice(now);
+            if !requests.is_empty() {
+                return self.stations[station].vad.take().map(|vad| Task::Voice(vad, requests));
+            }
+        }
+        let (station, schedules) = (&mut self.stations[station], &mut self.schedules);
+        let first = if encoded { station.decode() } else { None };
+        first.or_else(|| station.encode(now, schedules)).or_else(|| station.decode())
+    }
+
+    /// When something that waits now may go, if anything waits.
+    fn next(&self, station: usize, now: Duration) -> Option<Duration> {
+        let station = &self.stations[station];
+        let voice = station.vad.as_ref().and_then(|_| self.next_voice(now));
+        [station.next(now, &self.schedules), voice].into_iter().flatten().min()
+    }
+
+    /// How long the oldest work of a class has waited.
+    fn oldest(&self, class: Class, now: Duration) -> Duration {
+        self.schedules.iter().map(|schedule| schedule.oldest(class, now)).max().unwrap_or_default()
     }
 
     /// When the voice requests that wait may go, if there are any.
@@ -192,7 +218,7 @@ impl Shared {
         let now = self.now();
         let mut queues = self.lock();
         queues.busy += time;
-        let (busy, waited) = (queues.busy, queues.schedule.oldest_shown(now));
+        let (busy, waited) = (queues.busy, queues.oldest(Class::Shown, now));
         queues.cadence.observe(now, busy, self.threads, waited);
         self.metrics.busy_seconds.inc_by(time.as_secs_f64());
     }
@@ -201,8 +227,26 @@ impl Shared {
         let show = |queue: &str, count: usize| self.metrics.queue_depth.with_label_values(&[queue]).set(count as i64);
         show("vad", queues.voice.len());
         for class in [Class::Exact, Class::Shown] {
-            show(class.name(), queues.schedule.waiting(class));
+            show(class.name(), queues.schedules.iter().map(|schedule| schedule.waiting(class)).sum());
         }
+    }
+
+    /// Wakes a thread that can do what there is now to do.
+    fn wake(&self) {
+        if self.threads > THREADS { self.work.notify_all() } else { self.work.notify_one() }
+    }
+
+    /// Ends all work; nobody is to wait for any of it.
+    fn stop(&self) {
+        let mut queues = self.lock();
+        queues.stopping = true;
+        queues.voice.clear();
+        queues.schedules.clear();
+        for desk in queues.stations.iter_mut().flat_map(|station| &mut station.desks) {
+            desk.encoded.clear();
+            desk.decoder = None;
+        }
+        self.work.notify_all();
     }
 }
 
@@ -225,11 +269,17 @@ impl Engine {
     /// When a model cannot be loaded.
     pub fn start(models: &Models, settings: &EngineSettings, metrics: PipelineMetrics) -> Result<Self, ModelError> {
         let count = settings.threads.max(1);
+        let Recognisers { partials, finals } = &settings.recognisers;
+        let two_passes = partials != finals;
+        let names = if two_passes { vec![partials.as_str(), finals] } else { vec![partials.as_str()] };
+        let stations = (0..count.div_ceil(THREADS)).map(|_| Station::new(models, &names)).collect::<Result<Vec<_>, _>>()?;
         let shared = Arc::new(Shared {
             queues: Mutex::new(Queues {
                 voice: Vec::new(),
                 judged: None,
-                schedule: Schedule::new(settings.max_partials),
+                schedules: names.iter().map(|_| Schedule::new(settings.max_partials)).collect(),
+                stations,
+                numbers: 0,
                 cadence: Cadence::default(),
                 busy: Duration::ZERO,
                 stopping: false,
@@ -240,14 +290,8 @@ impl Engine {
             threads: count,
         });
         let mut threads = Vec::new();
-        let Recognisers { partials, finals } = &settings.recognisers;
-        let two_passes = partials != finals;
         for index in 0..count {
-            let mut recognisers = vec![Recogniser::new(models.recogniser(partials)?)];
-            if two_passes {
-                recognisers.push(Recogniser::new(models.recogniser(finals)?));
-            }
-            let worker = Worker { shared: Arc::clone(&shared), vad: models.vad()?, recognisers, numbers: 0 };
+            let worker = Worker { shared: Arc::clone(&shared), station: index / THREADS };
             let thread = thread::Builder::new()
                 .name(format!("speech-{index}"))
                 .spawn(move || worker.run())
@@ -290,7 +334,7 @@ impl Engine {
                 queues.judged = None;
             }
         }
-        shared.work.notify_one();
+        shared.wake();
         answer.await.unwrap_or(Err(EngineError::Stopped))
     }
 
@@ -305,17 +349,24 @@ impl Engine {
         if queues.stopping {
             return Err(EngineError::Stopped);
         }
+        queues.numbers += 1;
+        let number = queues.numbers;
         let (class, tenant, paced) = (request.purpose.class(), request.tenant, request.paced);
-        let seconds = request.job.length as f64 / f64::from(SPEECH_RATE);
-        if queues.schedule.push(class, tenant, shared.now(), seconds, Ticket { request, reply }).is_err() {
+        let seconds = request.job.seconds();
+        let schedule = match request.pass {
+            Pass::First => queues.schedules.first_mut(),
+            Pass::Second => queues.schedules.last_mut(),
+        };
+        let Some(schedule) = schedule else { return Err(EngineError::Stopped) };
+        if schedule.push(class, tenant, shared.now(), seconds, Ticket { number, request, reply }).is_err() {
             shared.metrics.partials_refused.inc();
             return Err(EngineError::Overloaded);
         }
         if !paced {
-            queues.schedule.hurry();
+            schedule.hurry();
         }
         drop(queues);
-        shared.work.notify_one();
+        shared.wake();
         Ok(answer)
     }
 
@@ -324,14 +375,13 @@ impl Engine {
         let shared = &self.inner.shared;
         let queues = shared.lock();
         let voice = queues.voice.iter().map(|request| request.since.elapsed()).max().unwrap_or_default();
-        voice.max(queues.schedule.oldest_exact(shared.now()))
+        voice.max(queues.oldest(Class::Exact, shared.now()))
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.lock().stopping = true;
-        self.shared.work.notify_all();
+        self.shared.stop();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a speech thread panicked");

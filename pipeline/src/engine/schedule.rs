@@ -187,14 +187,13 @@ impl<T> Schedule<T> {
         shown.then(|| self.released.map_or(now, |last| now.max(last + PACE)))
     }
 
-    /// How long the oldest work that a final waits for has waited.
-    pub fn oldest_exact(&self, now: Duration) -> Duration {
-        self.exact.oldest().map_or(Duration::ZERO, |since| now.saturating_sub(since))
-    }
-
-    /// The same for what is only shown.
-    pub fn oldest_shown(&self, now: Duration) -> Duration {
-        self.shown.oldest().map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    /// How long the oldest work of a class has waited.
+    pub fn oldest(&self, class: Class, now: Duration) -> Duration {
+        let line = match class {
+            Class::Exact => &self.exact,
+            Class::Shown => &self.shown,
+        };
+        line.oldest().map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
 }
 
@@ -299,8 +298,8 @@ mod tests {
         let mut schedule = Schedule::new(10);
         schedule.push(Class::Exact, 1, at(0), 1.0, "gone").unwrap();
         schedule.push(Class::Exact, 1, at(3), 1.0, "wanted").unwrap();
-        assert_eq!(schedule.oldest_exact(at(10)), at(10));
+        assert_eq!(schedule.oldest(Class::Exact, at(10)), at(10));
         assert_eq!(names(schedule.take(at(10), BUDGET, |name| *name != "gone")), ["wanted"]);
-        assert_eq!((schedule.oldest_exact(at(10)), schedule.next(at(10))), (Duration::ZERO, None));
+        assert_eq!((schedule.oldest(Class::Exact, at(10)), schedule.next(at(10))), (Duration::ZERO, None));
     }
 }

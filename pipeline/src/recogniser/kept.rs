@@ -3,10 +3,12 @@
 //! The stem is local in time and serves every job. Behind it every frame hears every other one, so keeping frames is an
 //! approximation: only rolling hypotheses go on from them, and only from those that have heard enough of what follows.
 
-use super::{kernels::attention::Memory, operators::Sequence, stem::Stem};
+use super::{kernels::attention::Memory, operators::Sequence, stem::{HOP, Stem}};
 
-/// Frames that must follow one before it is kept: about a second of sound.
+/// Frames that must follow one before it is kept.
 const FOLLOWING: usize = 42;
+/// The same in samples: what is encoded again, besides what is new.
+pub(super) const AGAIN: usize = FOLLOWING * HOP;
 
 /// What is kept of one utterance. Jobs of several threads may have it at once.
 #[derive(Debug, Default)]

@@ -1,18 +1,26 @@
-//! Speech models behind one trait. The engine knows only windows and passes; a model knows only sound and tokens.
+//! Windows of sound to tokens. The engine knows only jobs and passes; a recogniser knows only sound and tokens.
 
+mod decoder;
 pub mod draft;
+mod encoder;
 mod kept;
-pub mod kernels;
-pub mod moonshine;
+mod kernels;
+mod moonshine;
 mod operators;
 mod stem;
 mod tokenizer;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use kept::Kept;
+pub use self::{
+    decoder::Decoder,
+    encoder::{Encoded, Encoder},
+    kept::Kept,
+    moonshine::Moonshine,
+    tokenizer::Tokenizer,
+};
 
-use crate::models::ModelError;
+use crate::SPEECH_RATE;
 
 /// One window of speech to write down.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +43,14 @@ pub struct Job {
     pub draft: Vec<u32>,
 }
 
+impl Job {
+    /// Seconds of sound that have to be encoded, about: a measure of what it costs.
+    pub fn seconds(&self) -> f64 {
+        let samples = if self.rolling { self.length.min(self.audio.len() + kept::AGAIN) } else { self.length };
+        samples as f64 / f64::from(SPEECH_RATE)
+    }
+}
+
 /// What a model heard. Depends on the window and the prefix alone, unless it is rolling.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Hypothesis {
@@ -49,37 +65,12 @@ pub struct Hypothesis {
 /// A job that is done.
 #[derive(Debug)]
 pub struct Done {
-    /// The number it was admitted with.
+    /// The number it was encoded with.
     pub number: u64,
     pub hypothesis: Hypothesis,
 }
 
-/// A recogniser, owned by one thread. Jobs come and go between passes.
-pub trait SpeechModel: Send {
-    /// Names weights, graphs and precision: goes into every final.
-    fn version(&self) -> &str;
-
-    /// What its tokens stand for.
-    fn vocabulary(&self) -> Arc<dyn Vocabulary>;
-
-    /// Takes jobs in, each under a number: encodes their windows.
-    ///
-    /// # Errors
-    /// When the runtime fails; none of these jobs is then taken in.
-    fn admit(&mut self, jobs: Vec<(u64, Job)>) -> Result<(), ModelError>;
-
-    /// Jobs that are under way.
-    fn live(&self) -> usize;
-
-    /// One decoder pass over everything that is under way; gives what is done.
-    ///
-    /// # Errors
-    /// When the runtime fails; nothing is under way any more then.
-    fn pass(&mut self) -> Result<Vec<Done>, ModelError>;
-}
-
-/// The text of tokens, shared by everyone who shows them.
-pub trait Vocabulary: Send + Sync {
-    /// The text of tokens.
-    fn text(&self, tokens: &[u32]) -> String;
+pub(crate) fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    // whoever panicked has added whole frames or sequences, or none
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -108,93 +108,57 @@ macro_rules! write {
     };
 }
 
-/// All operators, for the sessions of one thread.
+/// An operator without attributes.
+macro_rules! plain {
+    ($name:literal, $inputs:expr, $outputs:expr, $make:expr) => {
+        Own { name: $name, inputs: &$inputs, outputs: &$outputs, make: |_: &KernelContext<'_>| Ok($make) }
+    };
+}
+
+/// An operator of one layer that knows what is under way.
+macro_rules! of_layer {
+    ($name:literal, $inputs:expr, $make:ident, $shared:expr) => {{
+        let shared = Arc::clone($shared);
+        let make = move |context: &KernelContext<'_>| Ok($make(layer(context)?, Arc::clone(&shared)));
+        Own { name: $name, inputs: &$inputs, outputs: &[Uint8, Float32], make }
+    }};
+}
+
+/// The operators of an encoder and its stem.
 ///
 /// # Errors
 /// When the runtime refuses one.
-pub fn domain(windows: &EncoderWindows, sequences: &Sequences) -> Result<OperatorDomain> {
-    let domain = OperatorDomain::new("sotto")?
-        .add(Own {
-            name: "TanhPatches",
-            inputs: &[Float32, Float32, Int64],
-            outputs: &[Uint8, Float32, Float32],
-            make: |_: &KernelContext<'_>| Ok(tanh_patches()),
-        })?
-        .add(Own {
-            name: "Join",
-            inputs: &[Float32, Float32],
-            outputs: &[Float32],
-            make: |_: &KernelContext<'_>| Ok(Box::new(join) as Work),
-        })?
-        .add(Own {
-            name: "NormPatches",
-            inputs: &[Float32, Int64, Float32, Float32, Float32],
-            outputs: &[Uint8, Float32, Int64],
-            make: |_: &KernelContext<'_>| Ok(norm_patches()),
-        })?
-        .add(Own {
-            name: "Frames",
-            inputs: &[Float32, Float32, Float32, Float32],
-            outputs: &[Float32, Uint8, Float32],
-            make: |_: &KernelContext<'_>| Ok(frames()),
-        })?
-        .add(Own {
-            name: "Norm",
-            inputs: &[Float32, Float32],
-            outputs: &[Uint8, Float32],
-            make: |_: &KernelContext<'_>| Ok(norm()),
-        })?
-        .add(Own {
-            name: "AddNorm",
-            inputs: &[Float32, Float32, Float32, Float32, Float32],
-            outputs: &[Float32, Uint8, Float32],
-            make: |_: &KernelContext<'_>| Ok(add_norm()),
-        })?
-        .add(Own {
-            name: "Gelu",
-            inputs: &[Float32, Float32, Float32],
-            outputs: &[Uint8, Float32],
-            make: |_: &KernelContext<'_>| Ok(gelu()),
-        })?
-        .add(Own {
-            name: "Gate",
-            inputs: &[Float32, Float32, Float32],
-            outputs: &[Uint8, Float32],
-            make: |_: &KernelContext<'_>| Ok(gate()),
-        })?;
-    attention(domain, windows, sequences)?.add(Own {
-        name: "Best",
-        inputs: &[Float32, Float32],
-        outputs: &[Int32, Float32],
-        make: |_: &KernelContext<'_>| Ok(Box::new(best) as Work),
-    })
+pub fn encoder_domain(windows: &EncoderWindows) -> Result<OperatorDomain> {
+    between(OperatorDomain::new("sotto")?)?
+        .add(plain!("TanhPatches", [Float32, Float32, Int64], [Uint8, Float32, Float32], tanh_patches()))?
+        .add(plain!("Join", [Float32, Float32], [Float32], Box::new(join) as Work))?
+        .add(plain!(
+            "NormPatches",
+            [Float32, Int64, Float32, Float32, Float32],
+            [Uint8, Float32, Int64],
+            norm_patches()
+        ))?
+        .add(plain!("Frames", [Float32, Float32, Float32, Float32], [Float32, Uint8, Float32], frames()))?
+        .add(plain!("Gelu", [Float32, Float32, Float32], [Uint8, Float32], gelu()))?
+        .add(of_layer!("EncoderAttention", [Float32, Float32, Int64, Float32, Float32], encoder_attention, windows))
 }
 
-fn attention(
-    domain: OperatorDomain,
-    windows: &EncoderWindows,
-    sequences: &Sequences,
-) -> Result<OperatorDomain> {
-    let (windows, own, cross) = (Arc::clone(windows), Arc::clone(sequences), Arc::clone(sequences));
-    domain
-        .add(Own {
-            name: "EncoderAttention",
-            inputs: &[Float32, Float32, Int64, Float32, Float32],
-            outputs: &[Uint8, Float32],
-            make: move |context: &KernelContext<'_>| Ok(encoder_attention(layer(context)?, Arc::clone(&windows))),
-        })?
-        .add(Own {
-            name: "SelfAttention",
-            inputs: &[Float32, Float32, Float32, Float32],
-            outputs: &[Uint8, Float32],
-            make: move |context: &KernelContext<'_>| Ok(self_attention(layer(context)?, Arc::clone(&own))),
-        })?
-        .add(Own {
-            name: "CrossAttention",
-            inputs: &[Float32, Float32],
-            outputs: &[Uint8, Float32],
-            make: move |context: &KernelContext<'_>| Ok(cross_attention(layer(context)?, Arc::clone(&cross))),
-        })
+/// The operators of a decoder.
+///
+/// # Errors
+/// When the runtime refuses one.
+pub fn decoder_domain(sequences: &Sequences) -> Result<OperatorDomain> {
+    between(OperatorDomain::new("sotto")?)?
+        .add(plain!("Norm", [Float32, Float32], [Uint8, Float32], norm()))?
+        .add(plain!("Gate", [Float32, Float32, Float32], [Uint8, Float32], gate()))?
+        .add(of_layer!("SelfAttention", [Float32, Float32, Float32, Float32], self_attention, sequences))?
+        .add(of_layer!("CrossAttention", [Float32, Float32], cross_attention, sequences))?
+        .add(plain!("Best", [Float32, Float32], [Int32, Float32], Box::new(best) as Work))
+}
+
+/// What both have between two layers.
+fn between(domain: OperatorDomain) -> Result<OperatorDomain> {
+    domain.add(plain!("AddNorm", [Float32, Float32, Float32, Float32, Float32], [Float32, Uint8, Float32], add_norm()))
 }
 
 fn layer(context: &KernelContext<'_>) -> Result<usize> {

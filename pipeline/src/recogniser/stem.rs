@@ -8,6 +8,8 @@ const FIRST: (usize, usize) = (127, 64);
 pub const ROW: usize = 2 * FIRST.1;
 /// Samples between two rows of the second convolution.
 const STEP: usize = FIRST.1 * SECOND.1;
+/// Samples between two frames.
+pub const HOP: usize = STEP * THIRD.1;
 /// Shortest window that makes one frame.
 pub const SHORTEST: usize = FIRST.0 + FIRST.1 * (SECOND.0 - 1 + SECOND.1 * (THIRD.0 - 1));
 

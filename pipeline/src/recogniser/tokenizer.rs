@@ -1,7 +1,6 @@
 //! Moonshine's vocabulary file: for each token a length (one byte, or two when the first is 128 or more: `second * 128 +
 //! first - 128`) and that many bytes; U+2581 marks the space before a word. Ids up to 2 are marks without text.
 
-use super::Vocabulary;
 
 const SPACE: &str = "\u{2581}";
 const LAST_MARK: u32 = 2;
@@ -50,9 +49,9 @@ impl Tokenizer {
     }
 }
 
-impl Vocabulary for Tokenizer {
-    /// Spaces stand where words begin.
-    fn text(&self, tokens: &[u32]) -> String {
+impl Tokenizer {
+    /// The text of tokens. Spaces stand where words begin.
+    pub fn text(&self, tokens: &[u32]) -> String {
         let bytes: Vec<u8> = tokens.iter().flat_map(|&token| self.piece(token)).copied().collect();
         String::from_utf8_lossy(&bytes).replace(SPACE, " ").trim().to_owned()
     }

@@ -23,13 +23,6 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Room for `places`, all zeros.
-    pub fn new(heads: usize, head: usize, places: usize) -> Self {
-        let mut memory = Self::default();
-        memory.reset(heads, head, places);
-        memory
-    }
-
     /// Forgets everything and makes room for `places`; what was allocated is used again.
     pub fn reset(&mut self, heads: usize, head: usize, places: usize) {
         let blocks = places.div_ceil(LANES);
@@ -241,6 +234,12 @@ mod tests {
 
     const HEADS: usize = 8;
 
+    fn empty(head: usize, places: usize) -> Memory {
+        let mut memory = Memory::default();
+        memory.reset(HEADS, head, places);
+        memory
+    }
+
     fn noise(count: usize, seed: u32) -> Vec<f32> {
         let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
         (0..count)
@@ -252,7 +251,7 @@ mod tests {
     }
 
     fn memory(head: usize, places: usize) -> (Memory, Vec<Vec<f32>>, Vec<Vec<f32>>) {
-        let mut memory = Memory::new(HEADS, head, places);
+        let mut memory = empty(head, places);
         let keys: Vec<_> = (0..places).map(|i| noise(HEADS * head, i as u32)).collect();
         let values: Vec<_> = (0..places).map(|i| noise(HEADS * head, 1000 + i as u32)).collect();
         for place in 0..places {
@@ -287,7 +286,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_the_same_after_it_has_grown() {
         let (whole, keys, values) = memory(36, 100);
-        let mut grown = Memory::new(HEADS, 36, 10);
+        let mut grown = empty(36, 10);
         for place in 0..100 {
             grown.grow(place + 1);
             grown.write(place, &keys[place], &values[place]);

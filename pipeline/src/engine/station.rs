@@ -1,0 +1,109 @@
+//! The models that two threads share. Each is in one thread's hands at a time; whoever is free takes what is most urgent
+//! of what can be done. So everything under way in a decoder shares its passes, and there are half as many models as
+//! threads.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::{Heard, Reply, Ticket, VoiceRequest, schedule::Schedule};
+use crate::{
+    models::{ModelError, Models},
+    recogniser::{Decoder, Encoded, Encoder, Moonshine, Tokenizer},
+    vad::Vad,
+};
+
+/// Seconds of windows that are encoded at once: as many as make full batches, few enough that finals need not wait long.
+const ENCODED: f64 = 8.0;
+/// Most windows under way in a decoder.
+const LIVE: usize = 64;
+
+/// One recogniser of a station.
+pub(super) struct Desk {
+    pub about: About,
+    pub encoder: Option<Encoder>,
+    pub decoder: Option<Decoding>,
+    /// What joins the next pass.
+    pub encoded: Vec<(Encoded, Reply<Heard>)>,
+    /// Jobs under way in the decoder.
+    live: usize,
+}
+
+/// What is the same for all that a recogniser writes.
+#[derive(Clone)]
+pub(super) struct About {
+    pub version: Arc<str>,
+    pub tokenizer: Arc<Tokenizer>,
+}
+
+/// A decoder and who waits for what it has under way.
+pub(super) struct Decoding {
+    pub decoder: Decoder,
+    pub waiting: HashMap<u64, Reply<Heard>>,
+}
+
+impl Desk {
+    fn new(Moonshine { version, tokenizer, encoder, decoder }: Moonshine) -> Self {
+        let decoder = Some(Decoding { decoder, waiting: HashMap::new() });
+        let about = About { version, tokenizer };
+        Self { about, encoder: Some(encoder), decoder, encoded: Vec::new(), live: 0 }
+    }
+}
+
+/// Work for a thread, with the model that does it.
+pub(super) enum Task {
+    Voice(Vad, Vec<VoiceRequest>),
+    /// For the recogniser of this number.
+    Encode(usize, Encoder, Vec<(Duration, Ticket)>),
+    Decode(usize, Decoding, Vec<(Encoded, Reply<Heard>)>),
+}
+
+pub(super) struct Station {
+    pub vad: Option<Vad>,
+    /// One for each pass, or one for both.
+    pub desks: Vec<Desk>,
+}
+
+impl Station {
+    pub fn new(models: &Models, recognisers: &[&str]) -> Result<Self, ModelError> {
+        let desk = |name: &&str| models.recogniser(name).map(Desk::new);
+        Ok(Self { vad: Some(models.vad()?), desks: recognisers.iter().map(desk).collect::<Result<_, _>>()? })
+    }
+
+    /// Takes windows to encode, finals' first.
+    pub fn encode(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>]) -> Option<Task> {
+        for (index, (desk, schedule)) in self.desks.iter_mut().zip(schedules).enumerate().rev() {
+            if desk.encoder.is_none() || desk.live + desk.encoded.len() >= LIVE {
+                continue;
+            }
+            let tickets = schedule.take(now, ENCODED, |ticket| !ticket.reply.is_closed());
+            if !tickets.is_empty() {
+                return desk.encoder.take().map(|encoder| Task::Encode(index, encoder, tickets));
+            }
+        }
+        None
+    }
+
+    /// Takes what is ready for a pass.
+    pub fn decode(&mut self) -> Option<Task> {
+        for (index, desk) in self.desks.iter_mut().enumerate().rev() {
+            if desk.live + desk.encoded.len() > 0
+                && let Some(decoding) = desk.decoder.take()
+            {
+                desk.live += desk.encoded.len();
+                return Some(Task::Decode(index, decoding, std::mem::take(&mut desk.encoded)));
+            }
+        }
+        None
+    }
+
+    /// Puts a decoder back after a pass.
+    pub fn decoded(&mut self, index: usize, decoding: Decoding) {
+        self.desks[index].live = decoding.decoder.live();
+        self.desks[index].decoder = Some(decoding);
+    }
+
+    /// When there is something to encode that can be, if anything waits.
+    pub fn next(&self, now: Duration, schedules: &[Schedule<Ticket>]) -> Option<Duration> {
+        let free = self.desks.iter().zip(schedules).filter(|(desk, _)| desk.encoder.is_some());
+        free.filter_map(|(_, schedule)| schedule.next(now)).min()
+    }
+}

@@ -1,0 +1,321 @@
+//! What was heard to tokens: a greedy decoder over the sequences of many calls.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use ort::{environment::Environment, operator::OperatorDomain, session::Session, value::TensorRef};
+
+use super::{
+    Done, Hypothesis, Job, held,
+    draft::{loop_start, token_limit},
+    encoder::{Encoded, Spare},
+    kept::{Kept, Rolled},
+    operators::{Sequence, Sequences, decoder_domain},
+};
+use crate::models::{ModelError, session_with};
+
+const BEGIN: u32 = 1;
+const END: u32 = 2;
+/// Tokens of a draft that are looked through, and fed, after one that was heard otherwise.
+const LOOK_UP: usize = 8;
+/// Most buffers of finished sequences that are kept: as many as end in a pass or two.
+const SPARE: usize = 8;
+
+/// Most tokens of a hypothesis, the prefix among them. A draft is cut to what is left.
+pub(super) fn limit(job: &Job) -> usize {
+    token_limit(job.length).max(job.prefix.len() + 1)
+}
+
+/// The half that writes. Used by one thread at a time; jobs come and go between passes.
+pub struct Decoder {
+    session: Session,
+    rows: Vec<Row>,
+    /// The sequence of each row, shared with the operators.
+    sequences: Sequences,
+    spare: Spare,
+}
+
+impl Decoder {
+    pub(super) fn load(environment: &Environment, folder: &Path, spare: Spare) -> Result<Self, ModelError> {
+        let sequences = Sequences::default();
+        #[expect(clippy::arc_with_non_send_sync, reason = "the runtime asks for one; it stays with its session")]
+        let operators: Arc<OperatorDomain> = Arc::new(decoder_domain(&sequences)?);
+        let session = session_with(environment, &folder.join("decoder.onnx"), &operators)?;
+        Ok(Self { session, rows: Vec::new(), sequences, spare })
+    }
+
+    /// Takes in windows that have been encoded.
+    pub fn admit(&mut self, encoded: Vec<Encoded>) {
+        let mut sequences = held(&self.sequences);
+        for Encoded { number, job, rolled } in encoded {
+            let mut row = Row::new(number, job, rolled);
+            sequences.push(std::mem::take(&mut row.rolled.sequence));
+            self.rows.push(row);
+        }
+    }
+
+    /// Jobs that are under way.
+    pub fn live(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// One pass over everything that is under way; gives what is done.
+    ///
+    /// # Errors
+    /// When the runtime fails; nothing is under way any more then.
+    pub fn pass(&mut self) -> Result<Vec<Done>, ModelError> {
+        if let Err(error) = self.decode() {
+            self.rows.clear();
+            held(&self.sequences).clear();
+            return Err(error);
+        }
+        Ok(self.collect())
+    }
+
+    fn decode(&mut self) -> Result<(), ModelError> {
+        let (mut tokens, mut selected) = (Vec::new(), Vec::new());
+        {
+            let mut sequences = held(&self.sequences);
+            for (row, sequence) in self.rows.iter().zip(sequences.iter_mut()) {
+                sequence.fed = row.feed.len();
+                selected.extend((row.given..row.feed.len()).map(|place| (tokens.len() + place) as i64));
+                tokens.extend(row.feed.iter().map(|&token| i64::from(token)));
+            }
+        }
+        let outputs = self.session.run(ort::inputs![
+            "tokens" => TensorRef::from_array_view(([tokens.len()], tokens.as_slice()))?,
+            "selected" => TensorRef::from_array_view(([selected.len()], selected.as_slice()))?,
+        ])?;
+        let best = outputs["best"].try_extract_tensor::<i32>()?.1;
+        let log_probabilities = outputs["log_probability"].try_extract_tensor::<f32>()?.1;
+        let mut sequences = held(&self.sequences);
+        let mut at = 0;
+        for (row, sequence) in self.rows.iter_mut().zip(sequences.iter_mut()) {
+            let judged = at..at + row.feed.len() - row.given;
+            at = judged.end;
+            let predicted: Vec<u32> = best[judged.clone()].iter().map(|&token| token as u32).collect();
+            sequence.past += row.accept(&predicted, &log_probabilities[judged]);
+        }
+        Ok(())
+    }
+
+    /// Takes out what is done.
+    fn collect(&mut self) -> Vec<Done> {
+        let mut sequences = held(&self.sequences);
+        let mut done = Vec::new();
+        for index in (0..self.rows.len()).rev().filter(|&index| self.rows[index].done).collect::<Vec<_>>() {
+            let (made, left) = self.rows.swap_remove(index).finish(sequences.swap_remove(index));
+            done.push(made);
+            let mut spare = held(&self.spare);
+            let room = spare.len() < SPARE;
+            spare.extend(left.filter(|_| room));
+        }
+        done
+    }
+}
+
+/// One job on its way.
+#[derive(Debug)]
+struct Row {
+    number: u64,
+    /// Tokens so far, without begin and end.
+    tokens: Vec<u32>,
+    /// Tokens to feed next; what follows the first is a prefix or a piece of the draft.
+    feed: Vec<u32>,
+    draft: Vec<u32>,
+    /// Tokens of the draft that have been verified or passed over.
+    drafted: usize,
+    /// How many of `feed` after the first are given, not to be verified.
+    given: usize,
+    limit: usize,
+    log_probability: f32,
+    judged: u32,
+    cut_short: bool,
+    done: bool,
+    /// Where a rolling one leaves what the next may go on from.
+    kept: Option<Arc<Mutex<Kept>>>,
+    /// What it leaves, but for the sequence, which is in the decoder's hands.
+    rolled: Rolled,
+}
+
+impl Row {
+    /// Sets the sequence of `rolled` to the place from which on tokens are fed.
+    fn new(number: u64, job: Job, mut rolled: Rolled) -> Self {
+        let limit = limit(&job);
+        let room = limit - job.prefix.len();
+        let mut draft = job.draft;
+        draft.truncate(room);
+        let count = job.prefix.len();
+        let known = rolled.sequence.past >= count && rolled.tokens.starts_with(&job.prefix);
+        let (past, fed) = if known { (count, &job.prefix[..]) } else { (0, &[][..]) };
+        rolled.sequence.past = past;
+        let given = count - past;
+        let begin = fed.last().copied().unwrap_or(BEGIN);
+        let feed = [&[begin], &job.prefix[past..], &draft].concat();
+        Self {
+            number,
+            given,
+            kept: job.rolling.then_some(job.kept),
+            rolled,
+            tokens: job.prefix,
+            feed,
+            draft,
+            drafted: 0,
+            limit,
+            log_probability: 0.0,
+            judged: 0,
+            cut_short: false,
+            done: false,
+        }
+    }
+
+    /// Takes in what is likeliest after each place from the last given one on; says how many fed tokens stay.
+    fn accept(&mut self, predicted: &[u32], log_probabilities: &[f32]) -> usize {
+        let fed = self.feed.split_off(1 + self.given);
+        let mut agreed = 0;
+        let mut last = END;
+        for (place, (&next, &log_probability)) in predicted.iter().zip(log_probabilities).enumerate() {
+            self.take(next, log_probability);
+            last = next;
+            if self.done || fed.get(place) != Some(&next) {
+                break;
+            }
+            agreed += 1;
+        }
+        let accepted = 1 + self.given + agreed;
+        self.given = 0;
+        self.drafted += agreed;
+        self.look_up(last);
+        accepted
+    }
+
+    /// Feeds the last token, and what the draft says after it: behind the same token near by if there is one, else behind
+    /// the token that was heard otherwise. That one may be it later, when the draft lacks a token.
+    fn look_up(&mut self, last: u32) {
+        let ahead = self.draft.get(self.drafted..).unwrap_or_default();
+        let found = ahead.iter().take(LOOK_UP).position(|&token| token == last);
+        let passed = self.drafted.checked_sub(1).and_then(|place| self.draft.get(place)) == Some(&last);
+        if found.is_some() || !passed {
+            self.drafted += found.unwrap_or(0) + 1;
+        }
+        let room = self.limit.saturating_sub(self.tokens.len()).min(LOOK_UP);
+        let rest = self.draft.get(self.drafted..).unwrap_or_default();
+        self.feed = [&[last], &rest[..rest.len().min(room)]].concat();
+    }
+
+    fn take(&mut self, next: u32, log_probability: f32) {
+        self.log_probability += log_probability;
+        self.judged += 1;
+        if next == END {
+            self.done = true;
+            return;
+        }
+        self.tokens.push(next);
+        if let Some(keep) = loop_start(&self.tokens) {
+            self.tokens.truncate(keep);
+            (self.done, self.cut_short) = (true, true);
+        } else if self.tokens.len() >= self.limit {
+            (self.done, self.cut_short) = (true, true);
+        }
+    }
+
+    /// Gives what was heard, and the sequence if nobody goes on from it.
+    fn finish(mut self, sequence: Sequence) -> (Done, Option<Sequence>) {
+        self.rolled.sequence = sequence;
+        let left = match self.kept {
+            Some(kept) => {
+                self.rolled.tokens.clone_from(&self.tokens);
+                self.rolled.settle();
+                held(&kept).rolled = Some(self.rolled);
+                None
+            }
+            None => Some(self.rolled.sequence),
+        };
+        let confidence = (self.log_probability / self.judged.max(1) as f32).exp();
+        let hypothesis = Hypothesis { tokens: self.tokens, confidence, cut_short: self.cut_short };
+        (Done { number: self.number, hypothesis }, left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(prefix: &[u32], draft: &[u32], length: usize) -> Row {
+        let job = Job { length, prefix: prefix.to_vec(), draft: draft.to_vec(), ..Job::default() };
+        Row::new(7, job, Rolled::default())
+    }
+
+    #[test]
+    fn a_draft_is_taken_as_far_as_it_is_right() {
+        let mut row = row(&[5], &[6, 7, 8], 32_000);
+        assert_eq!(row.feed, [1, 5, 6, 7, 8]);
+        assert_eq!(row.accept(&[6, 9, 1, 1], &[0.0; 4]), 3);
+        // what follows the wrong token may still be right
+        assert_eq!((row.tokens.as_slice(), row.feed.as_slice(), row.done), (&[5, 6, 9][..], &[9, 8][..], false));
+        assert_eq!(row.accept(&[8, END], &[0.0; 2]), 2);
+        assert!(row.done);
+        assert_eq!(row.tokens, [5, 6, 9, 8]);
+    }
+
+    #[test]
+    fn a_prefix_that_was_fed_before_is_not_fed_again() {
+        let job = |prefix: &[u32]| Job { length: 32_000, prefix: prefix.to_vec(), draft: vec![8], ..Job::default() };
+        let left = || {
+            let sequence = Sequence { past: 4, ..Sequence::default() };
+            Rolled { sequence, tokens: vec![5, 6, 7], ..Rolled::default() }
+        };
+        for (prefix, feed, given, past) in [
+            (&[][..], &[1, 8][..], 0, 0),
+            (&[5, 6], &[6, 8], 0, 2),
+            (&[5, 9], &[1, 5, 9, 8], 2, 0),
+        ] {
+            let row = Row::new(7, job(prefix), left());
+            assert_eq!((&row.feed[..], row.given, row.rolled.sequence.past), (feed, given, past), "{prefix:?}");
+        }
+    }
+
+    #[test]
+    fn a_draft_with_a_word_too_many_or_too_few_is_taken_up_again() {
+        let passes = |draft: &[u32]| {
+            let said = [10, 11, 12, 13, 14, 15, 16, 17];
+            let (mut row, mut at, mut passes) = (row(&[], draft, 160_000), 0, 0);
+            while !row.done {
+                let judged = at..at + row.feed.len();
+                let predicted: Vec<u32> = judged.map(|i| said.get(i).copied().unwrap_or(END)).collect();
+                at += row.accept(&predicted, &vec![0.0; predicted.len()]);
+                passes += 1;
+            }
+            assert_eq!(row.tokens, said);
+            passes
+        };
+        assert_eq!(passes(&[10, 11, 12, 13, 14, 15, 16, 17]), 1);
+        assert_eq!(passes(&[10, 11, 99, 98, 12, 13, 14, 15, 16, 17]), 2);
+        assert_eq!(passes(&[10, 11, 99, 13, 14, 15, 16, 17]), 2);
+        assert_eq!(passes(&[10, 11, 13, 14, 15, 16, 17]), 3);
+        assert_eq!(passes(&[]), 9);
+    }
+
+    #[test]
+    fn a_draft_changes_neither_tokens_nor_confidence() {
+        let said = [11, 12, 11, 12, 11, 12, 11, 12, 13];
+        let log = |place: usize| -0.25 * place as f32;
+        let run = |draft: &[u32]| {
+            let mut row = row(&[], draft, 160_000);
+            let mut at = 0;
+            while !row.done {
+                let judged = at..at + row.feed.len();
+                let predicted: Vec<u32> = judged.clone().map(|i| said.get(i).copied().unwrap_or(END)).collect();
+                at += row.accept(&predicted, &judged.map(log).collect::<Vec<_>>());
+            }
+            row.finish(Sequence::default()).0.hypothesis
+        };
+        let alone = run(&[]);
+        assert!(alone.cut_short);
+        for draft in [&said[..], &said[..3], &[11, 12, 9, 9], &[8]] {
+            assert_eq!(run(draft), alone);
+        }
+    }
+}
