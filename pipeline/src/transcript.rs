@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Tokens at the end of an agreement that stay open.
-const OPEN: usize = 6;
+const OPEN: usize = 4;
 
 /// Text state of the utterance that is being spoken.
 #[derive(Debug, Default)]
@@ -136,10 +136,10 @@ mod tests {
         rolling.heard(heard(10..22));
         assert_eq!(asked(&rolling), (0, 12));
         rolling.heard(heard(10..30));
-        assert_eq!(asked(&rolling), (6, 14));
+        assert_eq!(asked(&rolling), (8, 12));
         // a shorter one takes nothing back
         rolling.heard(heard(10..18));
-        assert_eq!(asked(&rolling), (6, 2));
+        assert_eq!(asked(&rolling), (8, 0));
         let exact = rolling.exact(16_000, &[]);
         assert_eq!((exact.prefix.len(), exact.draft.len(), exact.rolling), (0, 8, false));
     }

@@ -177,7 +177,7 @@ fn percentiles(histogram: &Histogram<u64>) -> Option<Percentiles> {
 
 /// Shown words that were changed or withdrawn, in percent of the words of the finals: by a later partial, and by the
 /// final. Case and punctuation do not count.
-fn unstable(heard: &[Vec<Heard>]) -> (f64, f64) {
+pub fn unstable(heard: &[Vec<Heard>]) -> (f64, f64) {
     let (mut by_partials, mut by_finals, mut words) = (0, 0, 0);
     for call in heard {
         let mut shown: BTreeMap<(u8, u64), Vec<String>> = BTreeMap::new();

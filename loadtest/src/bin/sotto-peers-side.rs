@@ -8,7 +8,7 @@ use serde::Serialize;
 use sotto_ingest::file;
 use sotto_loadtest::bench::{
     self, Failure,
-    cost::{batches, stages},
+    cost::{batches, stages, unstable},
     feed::{Utterance, play_together},
     machine::cpu_seconds,
 };
@@ -49,6 +49,10 @@ struct Answer {
     texts: BTreeMap<String, String>,
     /// Partials that came less often than asked for, in percent.
     degraded_percent: f64,
+    /// Shown words that a later partial changed or withdrew, in percent of the words of the finals.
+    unstable_words_percent: f64,
+    /// The same for words that the final changed or left out.
+    changed_by_finals_percent: f64,
     /// Seconds of the engine's threads by what they did.
     stages: BTreeMap<String, f64>,
     /// Mean sizes of batches.
@@ -84,6 +88,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     let before = cpu_seconds()?;
     let heard = play_together(&engine, &settings, recordings).await?;
     let cpu = cpu_seconds()? - before;
+    let (unstable_words_percent, changed_by_finals_percent) = unstable(&heard);
     let (mut texts, mut partials, mut degraded) = (BTreeMap::new(), 0, 0);
     for (path, heard) in files.iter().zip(heard) {
         let mut said = Vec::new();
@@ -101,7 +106,16 @@ async fn run(options: Options) -> Result<(), Failure> {
     }
     let degraded_percent = 100.0 * degraded as f64 / partials.max(1) as f64;
     let (stages, batches) = (stages(&engine), batches(&engine));
-    let answer = Answer { cpu_seconds: cpu, texts, degraded_percent, stages, batches, recognisers };
+    let answer = Answer {
+        cpu_seconds: cpu,
+        texts,
+        degraded_percent,
+        unstable_words_percent,
+        changed_by_finals_percent,
+        stages,
+        batches,
+        recognisers,
+    };
     fs::write(&options.json, serde_json::to_string_pretty(&answer)?)?;
     Ok(())
 }

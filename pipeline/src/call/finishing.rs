@@ -4,7 +4,7 @@
 //! with nothing; then the first one's words for that window are kept, unless it is in doubt itself, so that no speech is
 //! lost by it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sotto_events::{Final, Word};
 use tokio::sync::oneshot;
@@ -40,7 +40,7 @@ pub(super) struct Ahead {
 
 /// What to ask about a whole window. The last rolling hypothesis is a draft for either recogniser, since they have the
 /// same tokens.
-pub(super) fn exact(pass: Pass, tenant: u64, sound: &[f32], rolling: &Rolling) -> Request {
+pub(super) fn exact(pass: Pass, tenant: u64, slack: Duration, sound: &[f32], rolling: &Rolling) -> Request {
     let job = match pass {
         Pass::First => rolling.exact(sound.len(), &sound[rolling.needs_from().min(sound.len())..]),
         Pass::Second => {
@@ -48,7 +48,7 @@ pub(super) fn exact(pass: Pass, tenant: u64, sound: &[f32], rolling: &Rolling) -
             Job { length: sound.len(), audio: sound.to_vec(), draft, ..Job::default() }
         }
     };
-    Request { purpose: Purpose::Final, pass, tenant, paced: true, job }
+    Request { purpose: Purpose::Final, pass, tenant, slack, job }
 }
 
 pub(super) struct Finishing {
@@ -87,7 +87,7 @@ impl Finishing {
     }
 
     async fn hear(&self, pass: Pass) -> Result<Heard, EngineError> {
-        let request = exact(pass, self.tenant, &self.utterance.audio, &self.rolling);
+        let request = exact(pass, self.tenant, Duration::ZERO, &self.utterance.audio, &self.rolling);
         self.engine.transcribe(request)?.await.unwrap_or(Err(EngineError::Stopped))
     }
 

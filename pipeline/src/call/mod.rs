@@ -39,6 +39,12 @@ const MAX_PENDING: usize = 8;
 /// A call whose next frame is there this soon after the last has more sound waiting than comes in live.
 const BEHIND: Duration = Duration::from_millis(4);
 
+/// Most seconds that a partial waits for others to share a batch with, and how much of the time between two.
+const SLACK: (f64, f64) = (0.25, 0.3);
+/// So much of the time between a final's window being complete and its utterance being over may be spent waiting for
+/// others to share a batch with.
+const AHEAD_SHARE: f64 = 0.8;
+
 /// What a call gives.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallOutput {
@@ -108,6 +114,8 @@ pub struct CallTask {
     judged: Instant,
     /// Calls of one tenant share a turn.
     tenant: u64,
+    /// How long what a final will be made of may wait, asked for before the utterance is over.
+    slack: Duration,
     redactor: Redactor,
     scoring: Scoring,
 }
@@ -151,7 +159,9 @@ impl CallTask {
                 scoring.add(made);
             }
         }
+        let ahead = settings.endpoint.silence - settings.endpoint.post_roll;
         Ok(Self {
+            slack: Duration::from_secs_f64(AHEAD_SHARE * ahead.max(0.0)),
             redactor,
             scoring,
             in_step: false,
@@ -327,7 +337,9 @@ impl CallTask {
         // speech has gone on since
         slot.ahead.take_if(|ahead| ahead.length != whole);
         if heard >= whole && slot.ahead.is_none() {
-            let request = finishing::exact(self.engine.finals_pass(), self.tenant, sound(0..whole), &slot.rolling);
+            let pass = self.engine.finals_pass();
+            let slack = if self.in_step { Duration::ZERO } else { self.slack };
+            let request = finishing::exact(pass, self.tenant, slack, sound(0..whole), &slot.rolling);
             // refused or stopped: the end of the utterance asks again
             slot.ahead = self.engine.transcribe(request).ok().map(|answer| Ahead { length: whole, answer });
         }
@@ -341,9 +353,10 @@ impl CallTask {
         }
         let length = due.min(whole);
         let job = slot.rolling.next(length, sound(slot.rolling.needs_from().min(length)..length));
-        let (pass, tenant, paced) = (Pass::First, self.tenant, !self.in_step);
+        let slack = if self.in_step { Duration::ZERO } else { Duration::from_secs_f64(SLACK.0.min(SLACK.1 * interval)) };
+        let (purpose, pass, tenant) = (Purpose::Partial, Pass::First, self.tenant);
         // refused or stopped: the next audio asks again
-        if let Ok(answer) = self.engine.transcribe(Request { purpose: Purpose::Partial, pass, tenant, paced, job }) {
+        if let Ok(answer) = self.engine.transcribe(Request { purpose, pass, tenant, slack, job }) {
             slot.last_window = length;
             slot.in_flight = Some(InFlight { length, since: Instant::now(), degraded, answer });
         }

@@ -90,8 +90,8 @@ pub struct Request {
     pub pass: Pass,
     /// Who shares a turn: calls of one tenant have one number.
     pub tenant: u64,
-    /// Whether it waits a moment for others to share a batch with; finals never do.
-    pub paced: bool,
+    /// How long it may wait for others to share a batch with.
+    pub slack: Duration,
     pub job: Job,
 }
 
@@ -351,19 +351,16 @@ impl Engine {
         }
         queues.numbers += 1;
         let number = queues.numbers;
-        let (class, tenant, paced) = (request.purpose.class(), request.tenant, request.paced);
+        let (class, tenant, slack) = (request.purpose.class(), request.tenant, request.slack);
         let seconds = request.job.seconds();
         let schedule = match request.pass {
             Pass::First => queues.schedules.first_mut(),
             Pass::Second => queues.schedules.last_mut(),
         };
         let Some(schedule) = schedule else { return Err(EngineError::Stopped) };
-        if schedule.push(class, tenant, shared.now(), seconds, Ticket { number, request, reply }).is_err() {
+        if schedule.push(class, tenant, (shared.now(), slack), seconds, Ticket { number, request, reply }).is_err() {
             shared.metrics.partials_refused.inc();
             return Err(EngineError::Overloaded);
-        }
-        if !paced {
-            schedule.hurry();
         }
         drop(queues);
         shared.wake();

@@ -2,8 +2,8 @@
 //!
 //! **Order.** What a final waits for goes before what is only shown meanwhile. Within each, tenants take turns by the
 //! seconds of sound they have had worked on (start-time fair queueing): one that floods the machine waits behind itself.
-//! **Pace.** What is only shown is released at most every [`PACE`], so that many calls share a batch; the first after a
-//! quiet spell goes at once.
+//! **Pace.** Work is held back for as long as it has time, its slack, so that many calls share a batch. What comes when
+//! nothing was let go for as long goes at once.
 
 use std::{
     cmp::Ordering,
@@ -11,8 +11,6 @@ use std::{
     time::Duration,
 };
 
-/// Releases of partials are at least this far apart, unless a whole batch waits.
-const PACE: Duration = Duration::from_millis(80);
 /// Tenants remembered before those that have nothing waiting are forgotten.
 const REMEMBERED: usize = 1024;
 
@@ -41,6 +39,8 @@ struct Item<T> {
     /// Order of arrival among equals.
     number: u64,
     since: Duration,
+    /// Until when it may be held back.
+    due: Duration,
     seconds: f64,
     work: T,
 }
@@ -79,7 +79,7 @@ impl<T> Default for Line<T> {
 }
 
 impl<T> Line<T> {
-    fn push(&mut self, tenant: u64, number: u64, since: Duration, seconds: f64, work: T) {
+    fn push(&mut self, tenant: u64, number: u64, (since, due): (Duration, Duration), seconds: f64, work: T) {
         if self.tenants.len() >= REMEMBERED {
             let now = self.now;
             self.tenants.retain(|_, next| *next > now);
@@ -87,7 +87,7 @@ impl<T> Line<T> {
         let next = self.tenants.entry(tenant).or_insert(self.now);
         let turn = next.max(self.now);
         *next = turn + seconds;
-        self.heap.push(Item { turn, number, since, seconds, work });
+        self.heap.push(Item { turn, number, since, due, seconds, work });
     }
 
     fn pop(&mut self) -> Option<Item<T>> {
@@ -99,6 +99,16 @@ impl<T> Line<T> {
     fn oldest(&self) -> Option<Duration> {
         self.heap.iter().map(|item| item.since).min()
     }
+
+    /// When something of it may go, if others were let go at `released`.
+    fn next(&self, released: Option<Duration>) -> Option<Duration> {
+        let next = |item: &Item<T>| released.map_or(Duration::ZERO, |last| item.due.min(last + (item.due - item.since)));
+        self.heap.iter().map(next).min()
+    }
+
+    fn seconds(&self) -> f64 {
+        self.heap.iter().map(|item| item.seconds).sum()
+    }
 }
 
 /// The queue.
@@ -107,13 +117,20 @@ pub struct Schedule<T> {
     shown: Line<T>,
     /// Most pieces of work to be shown that may wait.
     most_shown: usize,
-    released: Option<Duration>,
+    /// When work was last let go: of what a final waits for, of what is shown.
+    released: [Option<Duration>; 2],
     numbers: u64,
 }
 
 impl<T> Schedule<T> {
     pub fn new(most_shown: usize) -> Self {
-        Self { exact: Line::default(), shown: Line::default(), most_shown, released: None, numbers: 0 }
+        Self {
+            exact: Line::default(),
+            shown: Line::default(),
+            most_shown,
+            released: [None; 2],
+            numbers: 0,
+        }
     }
 
     fn line(&mut self, class: Class) -> &mut Line<T> {
@@ -131,20 +148,23 @@ impl<T> Schedule<T> {
         }
     }
 
-    /// Queues work on `seconds` of sound of a tenant. Gives it back when too much of its class waits.
-    pub fn push(&mut self, class: Class, tenant: u64, now: Duration, seconds: f64, work: T) -> Result<(), T> {
+    /// Queues work on `seconds` of sound of a tenant; it may be held back for `slack`. Gives it back when too much of its
+    /// class waits.
+    pub fn push(
+        &mut self,
+        class: Class,
+        tenant: u64,
+        (now, slack): (Duration, Duration),
+        seconds: f64,
+        work: T,
+    ) -> Result<(), T> {
         if class == Class::Shown && self.shown.heap.len() >= self.most_shown {
             return Err(work);
         }
         self.numbers += 1;
         let number = self.numbers;
-        self.line(class).push(tenant, number, now, seconds, work);
+        self.line(class).push(tenant, number, (now, now + slack), seconds, work);
         Ok(())
-    }
-
-    /// Lets what waits go at once.
-    pub fn hurry(&mut self) {
-        self.released = None;
     }
 
     /// Takes work of about `budget` seconds of sound, at least one piece when one may go; `wanted` says whether someone
@@ -152,12 +172,19 @@ impl<T> Schedule<T> {
     pub fn take(&mut self, now: Duration, budget: f64, wanted: impl Fn(&T) -> bool) -> Vec<(Duration, T)> {
         let mut taken = Vec::new();
         let mut left = budget;
-        self.fill(Class::Exact, &mut left, &wanted, &mut taken);
-        if left > 0.0 && self.may_show(now, budget) {
+        let may_show = self.may_go(Class::Shown, now, budget);
+        // what a final waits for goes along with anything
+        if may_show || self.may_go(Class::Exact, now, budget) {
+            self.fill(Class::Exact, &mut left, &wanted, &mut taken);
+        }
+        if !taken.is_empty() {
+            self.released[0] = Some(now);
+        }
+        if may_show && left > 0.0 {
             let before = taken.len();
             self.fill(Class::Shown, &mut left, &wanted, &mut taken);
             if taken.len() > before {
-                self.released = Some(now);
+                self.released[1] = Some(now);
             }
         }
         taken
@@ -173,18 +200,18 @@ impl<T> Schedule<T> {
         }
     }
 
-    fn may_show(&self, now: Duration, budget: f64) -> bool {
-        let full = || self.shown.heap.iter().map(|item| item.seconds).sum::<f64>() >= budget;
-        self.released.is_none_or(|last| now >= last + PACE) || full()
+    fn may_go(&self, class: Class, now: Duration, budget: f64) -> bool {
+        let (line, released) = match class {
+            Class::Exact => (&self.exact, self.released[0]),
+            Class::Shown => (&self.shown, self.released[1]),
+        };
+        line.next(released).is_some_and(|next| next <= now) || line.seconds() >= budget
     }
 
     /// When something that waits now may go, if anything waits.
     pub fn next(&self, now: Duration) -> Option<Duration> {
-        if !self.exact.heap.is_empty() {
-            return Some(now);
-        }
-        let shown = !self.shown.heap.is_empty();
-        shown.then(|| self.released.map_or(now, |last| now.max(last + PACE)))
+        let lines = [(&self.exact, self.released[0]), (&self.shown, self.released[1])];
+        lines.into_iter().filter_map(|(line, released)| line.next(released)).min().map(|next| next.max(now))
     }
 
     /// How long the oldest work of a class has waited.
@@ -202,6 +229,7 @@ mod tests {
     use super::*;
 
     const BUDGET: f64 = 8.0;
+    const HELD: Duration = Duration::from_millis(150);
 
     fn at(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -214,8 +242,8 @@ mod tests {
     #[test]
     fn what_a_final_waits_for_goes_first() {
         let mut schedule = Schedule::new(100);
-        schedule.push(Class::Shown, 1, at(0), 2.0, "partial").unwrap();
-        schedule.push(Class::Exact, 1, at(5), 2.0, "final").unwrap();
+        schedule.push(Class::Shown, 1, (at(0), HELD), 2.0, "partial").unwrap();
+        schedule.push(Class::Exact, 1, (at(5), Duration::ZERO), 2.0, "final").unwrap();
         assert_eq!(names(schedule.take(at(10), BUDGET, |_| true)), ["final", "partial"]);
     }
 
@@ -223,7 +251,7 @@ mod tests {
     fn a_burst_is_worked_off_in_batches_without_losing_any() {
         let mut schedule = Schedule::new(1000);
         for i in 0..100_u64 {
-            schedule.push(Class::Exact, i % 3, at(i), 3.0, i).unwrap();
+            schedule.push(Class::Exact, i % 3, (at(i), Duration::ZERO), 3.0, i).unwrap();
         }
         let mut seen = Vec::new();
         while schedule.waiting(Class::Exact) > 0 {
@@ -239,10 +267,10 @@ mod tests {
     fn a_tenant_that_floods_waits_behind_itself() {
         let mut schedule = Schedule::new(1000);
         for _ in 0..200 {
-            schedule.push(Class::Exact, 1, at(0), 4.0, "flood").unwrap();
+            schedule.push(Class::Exact, 1, (at(0), Duration::ZERO), 4.0, "flood").unwrap();
         }
         for _ in 0..5 {
-            schedule.push(Class::Exact, 2, at(1), 4.0, "other").unwrap();
+            schedule.push(Class::Exact, 2, (at(1), Duration::ZERO), 4.0, "other").unwrap();
         }
         // of the first twenty pieces every second one is the other tenant's, until it has no more
         let first: Vec<_> = (0..10).flat_map(|_| names(schedule.take(at(2), BUDGET, |_| true))).collect();
@@ -254,12 +282,12 @@ mod tests {
     fn a_tenant_gains_nothing_by_having_been_quiet() {
         let mut schedule = Schedule::new(1000);
         for _ in 0..50 {
-            schedule.push(Class::Exact, 1, at(0), 4.0, "busy").unwrap();
+            schedule.push(Class::Exact, 1, (at(0), Duration::ZERO), 4.0, "busy").unwrap();
             schedule.take(at(0), BUDGET, |_| true);
         }
         for _ in 0..20 {
-            schedule.push(Class::Exact, 1, at(1), 4.0, "busy").unwrap();
-            schedule.push(Class::Exact, 2, at(1), 4.0, "new").unwrap();
+            schedule.push(Class::Exact, 1, (at(1), Duration::ZERO), 4.0, "busy").unwrap();
+            schedule.push(Class::Exact, 2, (at(1), Duration::ZERO), 4.0, "new").unwrap();
         }
         let first: Vec<_> = (0..10).flat_map(|_| names(schedule.take(at(2), BUDGET, |_| true))).collect();
         let new = first.iter().filter(|name| **name == "new").count();
@@ -269,35 +297,55 @@ mod tests {
     #[test]
     fn partials_are_released_together_but_the_first_goes_at_once() {
         let mut schedule = Schedule::new(100);
-        schedule.push(Class::Shown, 1, at(0), 1.0, "a").unwrap();
+        schedule.push(Class::Shown, 1, (at(0), HELD), 1.0, "a").unwrap();
         assert_eq!(names(schedule.take(at(0), BUDGET, |_| true)), ["a"]);
-        schedule.push(Class::Shown, 1, at(10), 1.0, "b").unwrap();
-        schedule.push(Class::Shown, 2, at(20), 1.0, "c").unwrap();
-        assert_eq!(schedule.next(at(20)), Some(at(80)));
+        schedule.push(Class::Shown, 1, (at(10), HELD), 1.0, "b").unwrap();
+        schedule.push(Class::Shown, 2, (at(20), HELD), 1.0, "c").unwrap();
+        assert_eq!(schedule.next(at(20)), Some(at(150)));
         assert!(schedule.take(at(30), BUDGET, |_| true).is_empty());
-        assert_eq!(names(schedule.take(at(80), BUDGET, |_| true)).len(), 2);
+        assert_eq!(names(schedule.take(at(150), BUDGET, |_| true)).len(), 2);
         // a whole batch does not wait
         for name in ["d", "e"] {
-            schedule.push(Class::Shown, 1, at(85), 4.0, name).unwrap();
+            schedule.push(Class::Shown, 1, (at(155), HELD), 4.0, name).unwrap();
         }
-        assert_eq!(names(schedule.take(at(85), BUDGET, |_| true)).len(), 2);
+        assert_eq!(names(schedule.take(at(155), BUDGET, |_| true)).len(), 2);
+    }
+
+    #[test]
+    fn finals_that_have_time_share_a_batch_and_the_others_go_at_once() {
+        let mut schedule = Schedule::new(100);
+        let slack = at(80);
+        schedule.push(Class::Exact, 1, (at(0), slack), 1.0, "a").unwrap();
+        assert_eq!(names(schedule.take(at(0), BUDGET, |_| true)), ["a"]);
+        schedule.push(Class::Exact, 1, (at(10), slack), 1.0, "b").unwrap();
+        schedule.push(Class::Exact, 2, (at(60), slack), 1.0, "c").unwrap();
+        assert_eq!(schedule.next(at(60)), Some(at(80)));
+        assert!(schedule.take(at(79), BUDGET, |_| true).is_empty());
+        assert_eq!(schedule.take(at(80), BUDGET, |_| true).len(), 2);
+        schedule.push(Class::Exact, 1, (at(95), slack), 1.0, "d").unwrap();
+        schedule.push(Class::Exact, 1, (at(96), Duration::ZERO), 1.0, "urgent").unwrap();
+        assert_eq!(names(schedule.take(at(96), BUDGET, |_| true)), ["d", "urgent"]);
+        // and along with what is shown
+        schedule.push(Class::Exact, 1, (at(97), slack), 1.0, "e").unwrap();
+        schedule.push(Class::Shown, 1, (at(97), HELD), 1.0, "partial").unwrap();
+        assert_eq!(names(schedule.take(at(97), BUDGET, |_| true)), ["e", "partial"]);
     }
 
     #[test]
     fn too_many_partials_are_refused_and_finals_never() {
         let mut schedule = Schedule::new(2);
-        assert!(schedule.push(Class::Shown, 1, at(0), 1.0, 1).is_ok());
-        assert!(schedule.push(Class::Shown, 1, at(0), 1.0, 2).is_ok());
-        assert_eq!(schedule.push(Class::Shown, 1, at(0), 1.0, 3), Err(3));
-        assert!(schedule.push(Class::Exact, 1, at(0), 1.0, 4).is_ok());
+        assert!(schedule.push(Class::Shown, 1, (at(0), HELD), 1.0, 1).is_ok());
+        assert!(schedule.push(Class::Shown, 1, (at(0), HELD), 1.0, 2).is_ok());
+        assert_eq!(schedule.push(Class::Shown, 1, (at(0), HELD), 1.0, 3), Err(3));
+        assert!(schedule.push(Class::Exact, 1, (at(0), Duration::ZERO), 1.0, 4).is_ok());
         assert_eq!(schedule.waiting(Class::Shown), 2);
     }
 
     #[test]
     fn what_nobody_waits_for_is_left_out() {
         let mut schedule = Schedule::new(10);
-        schedule.push(Class::Exact, 1, at(0), 1.0, "gone").unwrap();
-        schedule.push(Class::Exact, 1, at(3), 1.0, "wanted").unwrap();
+        schedule.push(Class::Exact, 1, (at(0), Duration::ZERO), 1.0, "gone").unwrap();
+        schedule.push(Class::Exact, 1, (at(3), Duration::ZERO), 1.0, "wanted").unwrap();
         assert_eq!(schedule.oldest(Class::Exact, at(10)), at(10));
         assert_eq!(names(schedule.take(at(10), BUDGET, |name| *name != "gone")), ["wanted"]);
         assert_eq!((schedule.oldest(Class::Exact, at(10)), schedule.next(at(10))), (Duration::ZERO, None));
