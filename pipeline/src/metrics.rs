@@ -70,7 +70,10 @@ impl PipelineMetrics {
                 "Time the threads of the speech engine were busy, all together.",
             )?,
             window_seconds: CounterVec::new(
-                Opts::new("sotto_recogniser_window_seconds_total", "Seconds of sound encoded, some of it several times."),
+                Opts::new(
+                    "sotto_recogniser_window_seconds_total",
+                    "Seconds of sound encoded, some of it several times.",
+                ),
                 &["work"],
             )?,
             tokens: IntCounter::new("sotto_recogniser_tokens_total", "Tokens written.")?,

@@ -15,10 +15,7 @@ use ort::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    recogniser::Moonshine,
-    vad::Vad,
-};
+use crate::{recogniser::Moonshine, vad::Vad};
 
 /// What a recogniser's folder holds.
 const RECOGNISER_FILES: [&str; 4] = ["stem.onnx", "encoder.onnx", "decoder.onnx", "tokenizer.bin"];

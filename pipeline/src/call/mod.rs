@@ -313,13 +313,8 @@ impl CallTask {
         if let Some(pending) = self.pending.get_mut(&key) {
             pending.span = Some((utterance.start, utterance.end));
         }
-        let finishing = Finishing {
-            engine: self.engine.clone(),
-            tenant: self.tenant,
-            channel: index as u8,
-            utterance,
-            rolling,
-        };
+        let finishing =
+            Finishing { engine: self.engine.clone(), tenant: self.tenant, channel: index as u8, utterance, rolling };
         let made = finishing.run(ahead);
         self.finals.push(Box::pin(async move { (key, made.await) }));
     }
@@ -329,7 +324,8 @@ impl CallTask {
         let post_roll = samples(self.settings.endpoint.post_roll);
         let slot = &mut self.slots[index];
         let Some(speaking) = slot.channel.speaking() else { return };
-        let sound = |samples: Range<usize>| slot.channel.sound(speaking.start + samples.start..speaking.start + samples.end);
+        let sound =
+            |samples: Range<usize>| slot.channel.sound(speaking.start + samples.start..speaking.start + samples.end);
         let voiced = speaking.voiced_end - speaking.start;
         let heard = speaking.now - speaking.start;
         // what the final will be made of, should nothing more be said
@@ -353,7 +349,8 @@ impl CallTask {
         }
         let length = due.min(whole);
         let job = slot.rolling.next(length, sound(slot.rolling.needs_from().min(length)..length));
-        let slack = if self.in_step { Duration::ZERO } else { Duration::from_secs_f64(SLACK.0.min(SLACK.1 * interval)) };
+        let slack =
+            if self.in_step { Duration::ZERO } else { Duration::from_secs_f64(SLACK.0.min(SLACK.1 * interval)) };
         let (purpose, pass, tenant) = (Purpose::Partial, Pass::First, self.tenant);
         // refused or stopped: the next audio asks again
         if let Ok(answer) = self.engine.transcribe(Request { purpose, pass, tenant, slack, job }) {

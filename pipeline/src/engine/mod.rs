@@ -272,7 +272,8 @@ impl Engine {
         let Recognisers { partials, finals } = &settings.recognisers;
         let two_passes = partials != finals;
         let names = if two_passes { vec![partials.as_str(), finals] } else { vec![partials.as_str()] };
-        let stations = (0..count.div_ceil(THREADS)).map(|_| Station::new(models, &names)).collect::<Result<Vec<_>, _>>()?;
+        let stations =
+            (0..count.div_ceil(THREADS)).map(|_| Station::new(models, &names)).collect::<Result<Vec<_>, _>>()?;
         let shared = Arc::new(Shared {
             queues: Mutex::new(Queues {
                 voice: Vec::new(),

@@ -102,7 +102,8 @@ impl<T> Line<T> {
 
     /// When something of it may go, if others were let go at `released`.
     fn next(&self, released: Option<Duration>) -> Option<Duration> {
-        let next = |item: &Item<T>| released.map_or(Duration::ZERO, |last| item.due.min(last + (item.due - item.since)));
+        let next =
+            |item: &Item<T>| released.map_or(Duration::ZERO, |last| item.due.min(last + (item.due - item.since)));
         self.heap.iter().map(next).min()
     }
 
@@ -124,13 +125,7 @@ pub struct Schedule<T> {
 
 impl<T> Schedule<T> {
     pub fn new(most_shown: usize) -> Self {
-        Self {
-            exact: Line::default(),
-            shown: Line::default(),
-            most_shown,
-            released: [None; 2],
-            numbers: 0,
-        }
+        Self { exact: Line::default(), shown: Line::default(), most_shown, released: [None; 2], numbers: 0 }
     }
 
     fn line(&mut self, class: Class) -> &mut Line<T> {

@@ -8,9 +8,10 @@ use std::{
 use ort::{environment::Environment, operator::OperatorDomain, session::Session, value::TensorRef};
 
 use super::{
-    Done, Hypothesis, Job, held,
+    Done, Hypothesis, Job,
     draft::{loop_start, token_limit},
     encoder::{Encoded, Spare},
+    held,
     kept::{Kept, Rolled},
     operators::{Sequence, Sequences, decoder_domain},
 };
@@ -267,11 +268,9 @@ mod tests {
             let sequence = Sequence { past: 4, ..Sequence::default() };
             Rolled { sequence, tokens: vec![5, 6, 7], ..Rolled::default() }
         };
-        for (prefix, feed, given, past) in [
-            (&[][..], &[1, 8][..], 0, 0),
-            (&[5, 6], &[6, 8], 0, 2),
-            (&[5, 9], &[1, 5, 9, 8], 2, 0),
-        ] {
+        for (prefix, feed, given, past) in
+            [(&[][..], &[1, 8][..], 0, 0), (&[5, 6], &[6, 8], 0, 2), (&[5, 9], &[1, 5, 9, 8], 2, 0)]
+        {
             let row = Row::new(7, job(prefix), left());
             assert_eq!((&row.feed[..], row.given, row.rolled.sequence.past), (feed, given, past), "{prefix:?}");
         }

@@ -8,8 +8,9 @@ use std::{
 use ort::{environment::Environment, operator::OperatorDomain, session::Session, value::TensorRef};
 
 use super::{
-    Job, held,
+    Job,
     decoder::limit,
+    held,
     kept::Rolled,
     kernels::{attention::Memory, vectorised},
     operators::{EncoderWindow, EncoderWindows, HEADS, SECOND, Sequence, THIRD, encoder_domain, places},
@@ -191,4 +192,3 @@ fn remember<'a>(rows: impl Iterator<Item = (usize, (&'a [f32], &'a f32))>, width
         }
     }
 }
-

@@ -3,7 +3,11 @@
 //! The stem is local in time and serves every job. Behind it every frame hears every other one, so keeping frames is an
 //! approximation: only rolling hypotheses go on from them, and only from those that have heard enough of what follows.
 
-use super::{kernels::attention::Memory, operators::Sequence, stem::{HOP, Stem}};
+use super::{
+    kernels::attention::Memory,
+    operators::Sequence,
+    stem::{HOP, Stem},
+};
 
 /// Frames that must follow one before it is kept.
 const FOLLOWING: usize = 42;

@@ -1,7 +1,6 @@
 //! Moonshine's vocabulary file: for each token a length (one byte, or two when the first is 128 or more: `second * 128 +
 //! first - 128`) and that many bytes; U+2581 marks the space before a word. Ids up to 2 are marks without text.
 
-
 const SPACE: &str = "\u{2581}";
 const LAST_MARK: u32 = 2;
 
@@ -37,7 +36,7 @@ impl Tokenizer {
     }
 
     /// Number of tokens.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.pieces.len()
     }
 
