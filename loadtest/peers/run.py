@@ -140,6 +140,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--sotto", default="target/release/sotto-peers-side", help="Sotto's side")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--streams", type=int, default=64, help="channels for Sotto; 64 are 32 calls with two sides")
+    parser.add_argument("--finals-streams", type=int, help="channels for Sotto without partials; otherwise three times")
     parser.add_argument("--peer-streams", type=int, help="channels for the peers; otherwise every different one")
     parser.add_argument("--seconds", type=float, help="of each stream; otherwise all")
     parser.add_argument("--sides", help=f"only these, by comma: {','.join(side.name for side in SIDES)}")
@@ -159,7 +160,8 @@ def main() -> None:
     own = min(chosen.peer_streams or streams.distinct(chosen.corpus), chosen.streams)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        made = streams.write(folder, chosen.corpus, chosen.streams, chosen.seconds)
+        finals = chosen.finals_streams or 3 * chosen.streams
+        made = streams.write(folder, chosen.corpus, max(chosen.streams, finals), chosen.seconds)
         voice = cuts.Voice(chosen.models / "silero_vad_16k_op15.onnx")
         sounds = [streams.read(folder / stream.file) for stream in made]
         speech = [
@@ -169,7 +171,7 @@ def main() -> None:
         del sounds
         given = {}
         for side in sides:
-            count = own if side.beside else chosen.streams
+            count = own if side.beside else finals if side.partials == "off" else chosen.streams
             given[side.name] = Heard(count, sum(stream.seconds for stream in made[:count]), sum(speech[:count]))
         rounds: list[dict[str, dict]] = []
         for number in range(chosen.rounds):
