@@ -150,7 +150,7 @@ BOARDS = {
         panel(11, "Finals within 500 ms", "percentunit", "At least 95 % is the objective; less eats the budget.",
               {"within 500 ms": IN_TIME, "objective": "vector(0.95)"}, most=1),
         panel(12, "Wait for a speech thread, p95", "s",
-              "Above the line, 250 ms, for vad, commit or final: new calls are refused. partial gives way first.",
+              "Above the line, 250 ms, for vad or final: new calls are refused. partial gives way first.",
               WAIT, limit=0.25),
         panel(13, "Made and in rows", "suffix: events/s",
               "The two lines lie on each other. A gap that stays: rows are not written; what callers were promised is "
@@ -216,10 +216,10 @@ BOARDS = {
         panel(2, "Latency of partials", "s", "From the audio being there to its partial. Rises before finals do.",
               quantiles("sotto_partial_latency_seconds")),
         panel(3, "Wait for a speech thread, p95", "s",
-              "Above the line, for vad, commit or final, new calls are refused.",
+              "Above the line, for vad or final, new calls are refused.",
               WAIT, limit=0.25),
         panel(4, "Waiting for a speech thread", "suffix: jobs",
-              "Back at 0 between two scrapes when all is well. exact holds finals and commits.",
+              "Back at 0 between two scrapes when all is well. exact holds what finals wait for.",
               {"{{queue}}": total("sotto_speech_queue_depth", "queue")}),
         panel(5, "Speech threads at work", "suffix: threads",
               "Busy threads, on average. Near capacity.speech_threads: full. exact and partial hold voice activity "
@@ -231,7 +231,7 @@ BOARDS = {
         panel(7, "Rows in a batch, mean", "suffix: rows", "Grows with the calls; larger batches cost less a row.",
               {"{{work}}": mean("sotto_speech_batch_size", "work")}),
         panel(8, "Audio recognised for each second of speech", "suffix: s",
-              "exact lies between 1 and 2, since commits come on top of finals; partial is larger, windows overlap.",
+              "exact lies little above 1: what is asked for before an utterance is over may be in vain. partial holds some of the sound several times.",
               {"{{work}}": f"{rate('sotto_recogniser_window_seconds_total', 'work')}"
                            f" / on () group_left () {rate('sotto_speech_seconds_total')}"}),
         panel(9, "Real-time factor of finals", "percentunit", "Time to make a final over its utterance's length.",
