@@ -23,8 +23,6 @@ pub struct Utterance {
     pub end: MediaTime,
     /// The sound, 16 kHz.
     pub audio: Vec<f32>,
-    /// Samples up to the end of the last voiced frame that was noticed; may lie behind the end when it was cut.
-    pub voiced_length: usize,
     /// Which parts of `audio` are voiced: one flag a 32 ms frame.
     pub voiced: Vec<bool>,
 }
@@ -182,14 +180,13 @@ impl Channel {
     fn settle(&mut self, decision: Decision) -> Outcome {
         let (utterance, restart) = match decision {
             Decision::Quiet { restart } => (None, restart),
-            Decision::Utterance { start, voiced_end, end, restart } => {
+            Decision::Utterance { start, end, restart, .. } => {
                 let end = end.min(self.audio.len());
                 let utterance = Utterance {
                     number: self.safe.utterances + 1,
                     start: self.media(start),
                     end: self.media(end),
                     audio: self.audio[start..end].to_vec(),
-                    voiced_length: voiced_end - start,
                     voiced: self.voiced(start, end),
                 };
                 (Some(utterance), restart)

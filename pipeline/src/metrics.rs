@@ -14,6 +14,7 @@ pub struct PipelineMetrics {
     pub vad_seconds: Counter,
     pub vad_frames: IntCounter,
     pub recogniser_seconds: CounterVec,
+    pub multiply_adds: IntCounterVec,
     pub busy_seconds: Counter,
     pub window_seconds: CounterVec,
     pub tokens: IntCounter,
@@ -52,7 +53,11 @@ impl PipelineMetrics {
                 &["queue"],
             )?,
             queue_wait: HistogramVec::new(
-                histogram("sotto_speech_queue_wait_seconds", "Time work waited for the speech engine.", &LATENCY),
+                histogram(
+                    "sotto_speech_queue_wait_seconds",
+                    "Time work waited for the speech engine, beyond what it was held back for to share a batch.",
+                    &LATENCY,
+                ),
                 &["work"],
             )?,
             batch_size: HistogramVec::new(
@@ -63,6 +68,13 @@ impl PipelineMetrics {
             vad_frames: IntCounter::new("sotto_vad_frames_total", "Frames of 32 ms judged for voice.")?,
             recogniser_seconds: CounterVec::new(
                 Opts::new("sotto_recogniser_seconds_total", "Time spent recognising speech."),
+                &["model", "work"],
+            )?,
+            multiply_adds: IntCounterVec::new(
+                Opts::new(
+                    "sotto_recogniser_multiply_adds_total",
+                    "Multiply-adds of the matrix products that recognising speech took.",
+                ),
                 &["model", "work"],
             )?,
             busy_seconds: Counter::new(
@@ -129,6 +141,7 @@ impl PipelineMetrics {
         registry.register(Box::new(self.vad_seconds.clone()))?;
         registry.register(Box::new(self.vad_frames.clone()))?;
         registry.register(Box::new(self.recogniser_seconds.clone()))?;
+        registry.register(Box::new(self.multiply_adds.clone()))?;
         registry.register(Box::new(self.busy_seconds.clone()))?;
         registry.register(Box::new(self.window_seconds.clone()))?;
         registry.register(Box::new(self.tokens.clone()))?;

@@ -87,7 +87,7 @@ impl Default for PartialSettings {
     }
 }
 
-/// Which recogniser writes what. With one for both, a final is often its last partial.
+/// Which recogniser writes what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recognisers {

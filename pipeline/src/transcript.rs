@@ -50,6 +50,11 @@ impl Rolling {
         Job { kept, audio, from: length - sound.len(), length, ..Job::default() }
     }
 
+    /// Nothing more is said: only exact hypotheses follow.
+    pub fn close(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).close();
+    }
+
     /// Takes in a hypothesis.
     pub fn heard(&mut self, heard: Heard) {
         let keep = agreement(&self.latest.tokens, &heard.tokens).saturating_sub(OPEN);

@@ -42,7 +42,7 @@ impl VadLane {
     }
 }
 
-/// The model, owned by one thread.
+/// The model. Used by one thread at a time.
 pub struct Vad {
     session: Session,
     input: Vec<f32>,

@@ -59,14 +59,27 @@ pub struct Cost {
 /// Seconds that the engine's threads have spent on each stage.
 pub fn stages(engine: &Engine) -> BTreeMap<String, f64> {
     let metrics = engine.metrics();
-    let mut stages = BTreeMap::from([("vad".to_owned(), metrics.vad_seconds.get())]);
-    for family in Collector::collect(&metrics.recogniser_seconds) {
-        for metric in family.get_metric() {
-            let labels: Vec<&str> = metric.get_label().iter().map(|label| label.value()).collect();
-            stages.insert(labels.join(" "), metric.get_counter().get_value());
-        }
-    }
+    let mut stages = counters(&metrics.recogniser_seconds);
+    stages.insert("vad".to_owned(), metrics.vad_seconds.get());
     stages
+}
+
+/// Multiply-adds of the recognisers' products, in thousand millions, by recogniser and work.
+pub fn multiply_adds(engine: &Engine) -> BTreeMap<String, f64> {
+    let billions = |(name, count): (String, f64)| (name, count / 1e9);
+    counters(&engine.metrics().multiply_adds).into_iter().map(billions).collect()
+}
+
+/// Values of counters, named by their labels.
+fn counters(counters: &impl Collector) -> BTreeMap<String, f64> {
+    let families = counters.collect();
+    let metrics = families.iter().flat_map(|family| family.get_metric());
+    metrics
+        .map(|metric| {
+            let labels: Vec<&str> = metric.get_label().iter().map(|label| label.value()).collect();
+            (labels.join(" "), metric.get_counter().get_value())
+        })
+        .collect()
 }
 
 /// Mean number of rows of a batch, by what was done with it.

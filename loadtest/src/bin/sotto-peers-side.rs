@@ -8,7 +8,7 @@ use serde::Serialize;
 use sotto_ingest::file;
 use sotto_loadtest::bench::{
     self, Failure,
-    cost::{batches, stages, unstable},
+    cost::{batches, multiply_adds, stages, unstable},
     feed::{Utterance, play_together},
     machine::cpu_seconds,
 };
@@ -55,6 +55,8 @@ struct Answer {
     changed_by_finals_percent: f64,
     /// Seconds of the engine's threads by what they did.
     stages: BTreeMap<String, f64>,
+    /// Thousand millions of multiply-adds in the products of these stages.
+    multiply_adds: BTreeMap<String, f64>,
     /// Mean sizes of batches.
     batches: BTreeMap<String, f64>,
     recognisers: Recognisers,
@@ -113,6 +115,7 @@ async fn run(options: Options) -> Result<(), Failure> {
         unstable_words_percent,
         changed_by_finals_percent,
         stages,
+        multiply_adds: multiply_adds(&engine),
         batches,
         recognisers,
     };

@@ -1,15 +1,12 @@
 //! One call: a task that owns its channels, asks the engine for voice and words, and puts what comes of it in one
-//! order.
-//!
-//! **Order.** An event is decided at a media time on one channel. Events leave in the order of those times (ties by
-//! channel), once no other channel can decide anything earlier any more; so `seq` depends on the sound alone.
+//! [`order`].
 
 mod finishing;
+mod order;
 
 use std::{
-    collections::BTreeMap,
     future::{Future, poll_fn},
-    ops::{Bound, Range},
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::Poll,
@@ -22,7 +19,10 @@ use sotto_events::{
 };
 use tokio::sync::{mpsc, watch};
 
-use self::finishing::{Ahead, Finishing, InFlight};
+use self::{
+    finishing::{Ahead, Finishing, InFlight},
+    order::{Key, Order, Pending},
+};
 use crate::{
     SPEECH_RATE,
     channel::{Channel, Outcome, Speaking},
@@ -39,7 +39,7 @@ const MAX_PENDING: usize = 8;
 /// A call whose next frame is there this soon after the last has more sound waiting than comes in live.
 const BEHIND: Duration = Duration::from_millis(4);
 
-/// Most seconds that a partial waits for others to share a batch with, and how much of the time between two.
+/// Most seconds that work waits for others to share a batch with; for a partial, how much of the time between two.
 const SLACK: (f64, f64) = (0.25, 0.3);
 /// So much of the time between a final's window being complete and its utterance being over may be spent waiting for
 /// others to share a batch with.
@@ -72,18 +72,6 @@ pub struct Resume {
     pub scorecard: Option<Arc<Scorecard>>,
 }
 
-/// Something decided that waits for its text or its turn.
-#[derive(Debug)]
-struct Pending {
-    event: Option<EventBody>,
-    safe: Option<SafePoint>,
-    /// Where the utterance lies whose final is being made.
-    span: Option<(MediaTime, MediaTime)>,
-    ready: bool,
-}
-
-type Key = (MediaTime, u8, u64);
-
 struct Slot {
     channel: Channel,
     rolling: Rolling,
@@ -104,8 +92,7 @@ pub struct CallTask {
     slots: Vec<Slot>,
     lanes: Vec<VadLane>,
     finals: Vec<FinalFuture>,
-    pending: BTreeMap<Key, Pending>,
-    next_item: u64,
+    order: Order,
     seq: u64,
     safe: Vec<SafePoint>,
     busy: watch::Sender<bool>,
@@ -161,7 +148,7 @@ impl CallTask {
         }
         let ahead = settings.endpoint.silence - settings.endpoint.post_roll;
         Ok(Self {
-            slack: Duration::from_secs_f64(AHEAD_SHARE * ahead.max(0.0)),
+            slack: Duration::from_secs_f64((AHEAD_SHARE * ahead).clamp(0.0, SLACK.0)),
             redactor,
             scoring,
             in_step: false,
@@ -173,8 +160,7 @@ impl CallTask {
             lanes: Vec::new(),
             slots,
             finals: Vec::new(),
-            pending: BTreeMap::new(),
-            next_item: 0,
+            order: Order::default(),
             seq: resume.seq,
             safe,
             busy: watch::Sender::new(false),
@@ -212,7 +198,7 @@ impl CallTask {
         outputs: mpsc::Sender<CallOutput>,
     ) -> Result<(), EngineError> {
         if let Some(event) = first {
-            self.add((MediaTime::ZERO, 0), Some(event), None, true);
+            self.order.add((MediaTime::ZERO, 0), Pending::decided(Some(event), None));
             self.emit(&outputs, true).await;
         } else if self.seq > 0 {
             // whoever watches has seen nothing of it here yet
@@ -253,7 +239,8 @@ impl CallTask {
         let start = MediaTime::of_sample(position, self.rate);
         let end = MediaTime::of_sample(position + samples, self.rate);
         let at = self.slots.get(usize::from(channel)).map_or(start, |slot| slot.channel.watermark().max(start));
-        self.add((at, channel), Some(EventBody::Gap { channel, start, end }), None, true);
+        let gap = EventBody::Gap { channel, start, end };
+        self.order.add((at, channel), Pending::decided(Some(gap), None));
         let second = u64::from(self.rate);
         for from in (position..position + samples).step_by(self.rate as usize) {
             let count = second.min(position + samples - from) as usize;
@@ -302,17 +289,15 @@ impl CallTask {
         let slot = &mut self.slots[index];
         let (rolling, ahead) = (std::mem::take(&mut slot.rolling), slot.ahead.take());
         (slot.in_flight, slot.last_window, slot.shown) = (None, 0, Shown::default());
+        rolling.close();
         let Some(utterance) = outcome.utterance else {
-            self.add(key, None, Some(outcome.safe), true);
+            self.order.add(key, Pending::decided(None, Some(outcome.safe)));
             return;
         };
         let metrics = self.engine.metrics();
         metrics.utterances.inc();
         metrics.speech_seconds.inc_by(utterance.audio.len() as f64 / f64::from(SPEECH_RATE));
-        let key = self.add(key, None, Some(outcome.safe), false);
-        if let Some(pending) = self.pending.get_mut(&key) {
-            pending.span = Some((utterance.start, utterance.end));
-        }
+        let key = self.order.add(key, Pending::utterance((utterance.start, utterance.end), outcome.safe));
         let finishing =
             Finishing { engine: self.engine.clone(), tenant: self.tenant, channel: index as u8, utterance, rolling };
         let made = finishing.run(ahead);
@@ -403,34 +388,21 @@ impl CallTask {
             // the sound was heard but cannot be written down: say so instead of keeping silent
             Err(error) => {
                 tracing::error!(%error, "an utterance could not be recognised");
-                let span = self.pending.get(&key).and_then(|pending| pending.span);
+                let span = self.order.get(key).and_then(|pending| pending.span);
                 span.map(|(start, end)| EventBody::Gap { channel: key.1, start, end })
             }
         };
-        if let Some(pending) = self.pending.get_mut(&key) {
-            pending.event = event;
-            pending.ready = true;
-        }
+        self.order.settle(key, event);
         Ok(())
-    }
-
-    fn add(&mut self, at: (MediaTime, u8), event: Option<EventBody>, safe: Option<SafePoint>, ready: bool) -> Key {
-        let key = (at.0, at.1, self.next_item);
-        self.next_item += 1;
-        self.pending.insert(key, Pending { event, safe, span: None, ready });
-        key
     }
 
     /// Gives out what is ready and whose turn has come.
     async fn emit(&mut self, outputs: &mpsc::Sender<CallOutput>, all: bool) {
         let mut events = Vec::new();
         let (mut moved, mut spoken) = (false, false);
-        while let Some((&key, pending)) = self.pending.first_key_value() {
-            if !pending.ready || !(all || self.is_turn(key)) {
-                break;
-            }
+        while let Some(key) = self.order.first_ready().filter(|&key| all || self.is_turn(key)) {
             let Some(next) = self.look_ahead(key, all) else { break };
-            let Some(pending) = self.pending.remove(&key) else { break };
+            let Some(pending) = self.order.take(key) else { break };
             if let Some(safe) = pending.safe {
                 self.safe[usize::from(key.1)] = safe;
                 moved = true;
@@ -474,7 +446,7 @@ impl CallTask {
             Some(speaking) => slot.channel.media(speaking.start),
             None => slot.channel.watermark(),
         };
-        let pending = self.pending.values().filter_map(|pending| pending.span.map(|(start, _)| start));
+        let pending = self.order.spans().map(|(start, _)| start);
         // a channel whose audio has ended waits for nothing more
         let heard = MediaTime::of_sample(self.heard(), self.rate);
         self.slots.iter().map(open).chain(pending).fold(heard, MediaTime::min)
@@ -503,22 +475,14 @@ impl CallTask {
     /// What follows a final that ends in digits: the text of the next one on its channel, or that there is none. `None`
     /// when that is not known yet. Depends on the sound alone.
     fn look_ahead(&self, key: Key, all: bool) -> Option<Option<String>> {
-        let Some(Pending { event: Some(EventBody::Final(made)), .. }) = self.pending.get(&key) else {
+        let Some(Pending { event: Some(EventBody::Final(made)), .. }) = self.order.get(key) else {
             return Some(None);
         };
         if !self.redactor.is_open(made) {
             return Some(None);
         }
         let soon = MediaTime::from_micros(made.end.micros() + redact::HOLD);
-        let mut later = self.pending.range((Bound::Excluded(key), Bound::Unbounded));
-        // an utterance that came to no words is passed over
-        let follows = |(other, pending): &(&Key, &Pending)| {
-            other.1 == key.1
-                && pending.span.is_some_and(|(start, _)| start <= soon)
-                && !(pending.ready && pending.event.is_none())
-        };
-        let next = later.find(follows).map(|(_, pending)| pending);
-        match next {
+        match self.order.follower(key, soon) {
             Some(pending) if !pending.ready => None,
             Some(Pending { event: Some(EventBody::Final(next)), .. }) => Some(Some(next.text.clone())),
             _ if all => Some(None),
@@ -562,9 +526,10 @@ impl CallTask {
                 safe.position = slot.channel.end();
             }
             let last = (MediaTime::from_micros(u64::MAX), u8::MAX);
-            self.add(last, Some(EventBody::Measured(self.scoring.measures())), None, true);
-            self.add(last, Some(EventBody::Scored(self.scoring.scores(duration, true))), None, true);
-            self.add(last, Some(EventBody::Ended { reason, duration }), None, true);
+            let scored = EventBody::Scored(self.scoring.scores(duration, true));
+            for event in [EventBody::Measured(self.scoring.measures()), scored, EventBody::Ended { reason, duration }] {
+                self.order.add(last, Pending::decided(Some(event), None));
+            }
             self.emit(outputs, true).await;
         }
         Ok(())

@@ -4,8 +4,9 @@
 //! pass over everything that is under way take turns; what has been encoded meanwhile joins the next pass. Two threads
 //! share a [`station`] of models.
 //!
-//! **Bounds.** A channel has at most one voice request and one partial under way, and a call only so many finals, so
-//! those queues are bounded by the number of calls; beyond `max_partials` a partial is refused and its cadence stretches.
+//! **Bounds.** A channel has at most one voice request and one partial under way, and a call only so many finals; what is
+//! withdrawn stays queued until its turn comes, at most one more for each pause of `post_roll`. So the queues are bounded by
+//! the number of calls; beyond `max_partials` a partial is refused and its cadence stretches.
 
 pub mod cadence;
 pub mod schedule;
@@ -168,9 +169,9 @@ impl Queues {
         [station.next(now, &self.schedules), voice].into_iter().flatten().min()
     }
 
-    /// How long the oldest work of a class has waited.
-    fn oldest(&self, class: Class, now: Duration) -> Duration {
-        self.schedules.iter().map(|schedule| schedule.oldest(class, now)).max().unwrap_or_default()
+    /// How long work of a class has waited at most, beyond its slack.
+    fn overdue(&self, class: Class, now: Duration) -> Duration {
+        self.schedules.iter().map(|schedule| schedule.overdue(class, now)).max().unwrap_or_default()
     }
 
     /// When the voice requests that wait may go, if there are any.
@@ -218,7 +219,7 @@ impl Shared {
         let now = self.now();
         let mut queues = self.lock();
         queues.busy += time;
-        let (busy, waited) = (queues.busy, queues.oldest(Class::Shown, now));
+        let (busy, waited) = (queues.busy, queues.overdue(Class::Shown, now));
         queues.cadence.observe(now, busy, self.threads, waited);
         self.metrics.busy_seconds.inc_by(time.as_secs_f64());
     }
@@ -263,7 +264,7 @@ struct Inner {
 }
 
 impl Engine {
-    /// Loads the models once a thread and starts.
+    /// Loads the models once for every two threads and starts.
     ///
     /// # Errors
     /// When a model cannot be loaded.
@@ -373,7 +374,7 @@ impl Engine {
         let shared = &self.inner.shared;
         let queues = shared.lock();
         let voice = queues.voice.iter().map(|request| request.since.elapsed()).max().unwrap_or_default();
-        voice.max(queues.oldest(Class::Exact, shared.now()))
+        voice.max(queues.overdue(Class::Exact, shared.now()))
     }
 }
 

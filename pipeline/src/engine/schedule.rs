@@ -96,8 +96,8 @@ impl<T> Line<T> {
         Some(item)
     }
 
-    fn oldest(&self) -> Option<Duration> {
-        self.heap.iter().map(|item| item.since).min()
+    fn first_due(&self) -> Option<Duration> {
+        self.heap.iter().map(|item| item.due).min()
     }
 
     /// When something of it may go, if others were let go at `released`.
@@ -209,13 +209,13 @@ impl<T> Schedule<T> {
         lines.into_iter().filter_map(|(line, released)| line.next(released)).min().map(|next| next.max(now))
     }
 
-    /// How long the oldest work of a class has waited.
-    pub fn oldest(&self, class: Class, now: Duration) -> Duration {
+    /// How long work of a class has waited at most, beyond its slack.
+    pub fn overdue(&self, class: Class, now: Duration) -> Duration {
         let line = match class {
             Class::Exact => &self.exact,
             Class::Shown => &self.shown,
         };
-        line.oldest().map_or(Duration::ZERO, |since| now.saturating_sub(since))
+        line.first_due().map_or(Duration::ZERO, |due| now.saturating_sub(due))
     }
 }
 
@@ -341,8 +341,8 @@ mod tests {
         let mut schedule = Schedule::new(10);
         schedule.push(Class::Exact, 1, (at(0), Duration::ZERO), 1.0, "gone").unwrap();
         schedule.push(Class::Exact, 1, (at(3), Duration::ZERO), 1.0, "wanted").unwrap();
-        assert_eq!(schedule.oldest(Class::Exact, at(10)), at(10));
+        assert_eq!(schedule.overdue(Class::Exact, at(10)), at(10));
         assert_eq!(names(schedule.take(at(10), BUDGET, |name| *name != "gone")), ["wanted"]);
-        assert_eq!((schedule.oldest(Class::Exact, at(10)), schedule.next(at(10))), (Duration::ZERO, None));
+        assert_eq!((schedule.overdue(Class::Exact, at(10)), schedule.next(at(10))), (Duration::ZERO, None));
     }
 }

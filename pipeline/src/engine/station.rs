@@ -46,6 +46,10 @@ impl Desk {
         let about = About { version, tokenizer };
         Self { about, encoder: Some(encoder), decoder, encoded: Vec::new(), live: 0 }
     }
+
+    fn may_encode(&self) -> bool {
+        self.encoder.is_some() && self.live + self.encoded.len() < LIVE
+    }
 }
 
 /// Work for a thread, with the model that does it.
@@ -71,7 +75,7 @@ impl Station {
     /// Takes windows to encode, finals' first.
     pub fn encode(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>]) -> Option<Task> {
         for (index, (desk, schedule)) in self.desks.iter_mut().zip(schedules).enumerate().rev() {
-            if desk.encoder.is_none() || desk.live + desk.encoded.len() >= LIVE {
+            if !desk.may_encode() {
                 continue;
             }
             let tickets = schedule.take(now, ENCODED, |ticket| !ticket.reply.is_closed());
@@ -103,7 +107,7 @@ impl Station {
 
     /// When there is something to encode that can be, if anything waits.
     pub fn next(&self, now: Duration, schedules: &[Schedule<Ticket>]) -> Option<Duration> {
-        let free = self.desks.iter().zip(schedules).filter(|(desk, _)| desk.encoder.is_some());
+        let free = self.desks.iter().zip(schedules).filter(|(desk, _)| desk.may_encode());
         free.filter_map(|(_, schedule)| schedule.next(now)).min()
     }
 }

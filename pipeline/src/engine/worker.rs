@@ -34,7 +34,9 @@ impl Worker {
     pub fn run(self) {
         let mut encoded = false;
         while let Some(task) = self.next(encoded) {
-            encoded = matches!(task, Task::Encode(..));
+            if !matches!(task, Task::Voice(..)) {
+                encoded = matches!(task, Task::Encode(..));
+            }
             let started = Instant::now();
             match task {
                 Task::Voice(vad, requests) => self.judge(vad, requests),
@@ -97,7 +99,7 @@ impl Worker {
         let mut jobs = Vec::with_capacity(tickets.len());
         let mut replies = Vec::with_capacity(tickets.len());
         for (since, Ticket { number, request, reply }) in tickets {
-            let waited = now.saturating_sub(since).as_secs_f64();
+            let waited = now.saturating_sub(since + request.slack).as_secs_f64();
             metrics.queue_wait.with_label_values(&[request.purpose.name()]).observe(waited);
             let class = request.purpose.class().name();
             metrics.window_seconds.with_label_values(&[class]).inc_by(request.job.seconds());
@@ -106,6 +108,7 @@ impl Worker {
         }
         metrics.batch_size.with_label_values(&["encode"]).observe(jobs.len() as f64);
         let outcome = encoder.encode(jobs);
+        let work = ("encode", encoder.multiply_adds());
         let mut queues = self.shared.lock();
         let desk = &mut queues.stations[self.station].desks[index];
         desk.encoder = Some(encoder);
@@ -118,7 +121,7 @@ impl Worker {
             Err(error) => Some((error, replies)),
         };
         drop(queues);
-        spent(metrics, &version, "encode", started);
+        spent(metrics, &version, work, started);
         if let Some((error, replies)) = failed {
             fail(metrics, &error, replies);
         }
@@ -138,12 +141,13 @@ impl Worker {
             }
             Err(error) => Err((error, waiting.drain().map(|(_, reply)| reply).collect())),
         };
+        let work = ("decode", decoding.decoder.multiply_adds());
         let mut queues = self.shared.lock();
         let station = &mut queues.stations[self.station];
         station.decoded(index, decoding);
         let about = station.desks[index].about.clone();
         drop(queues);
-        spent(metrics, &about.version, "decode", started);
+        spent(metrics, &about.version, work, started);
         match outcome {
             Ok(done) => done.into_iter().for_each(|(reply, done)| tell(metrics, &about, reply, done)),
             Err((error, replies)) => fail(metrics, &error, replies),
@@ -169,6 +173,7 @@ fn fail(metrics: &PipelineMetrics, error: &ModelError, replies: Vec<Reply<Heard>
     }
 }
 
-fn spent(metrics: &PipelineMetrics, version: &str, work: &str, started: Instant) {
+fn spent(metrics: &PipelineMetrics, version: &str, (work, multiply_adds): (&str, u64), started: Instant) {
     metrics.recogniser_seconds.with_label_values(&[version, work]).inc_by(started.elapsed().as_secs_f64());
+    metrics.multiply_adds.with_label_values(&[version, work]).inc_by(multiply_adds);
 }

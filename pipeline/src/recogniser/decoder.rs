@@ -8,14 +8,14 @@ use std::{
 use ort::{environment::Environment, operator::OperatorDomain, session::Session, value::TensorRef};
 
 use super::{
-    Done, Hypothesis, Job,
+    Done, Hypothesis, Job, arithmetic,
     draft::{loop_start, token_limit},
     encoder::{Encoded, Spare},
     held,
     kept::{Kept, Rolled},
     operators::{Sequence, Sequences, decoder_domain},
 };
-use crate::models::{ModelError, session_with};
+use crate::models::{ModelError, Shape, session_with};
 
 const BEGIN: u32 = 1;
 const END: u32 = 2;
@@ -36,25 +36,40 @@ pub struct Decoder {
     /// The sequence of each row, shared with the operators.
     sequences: Sequences,
     spare: Spare,
+    shape: Shape,
+    multiply_adds: u64,
 }
 
 impl Decoder {
-    pub(super) fn load(environment: &Environment, folder: &Path, spare: Spare) -> Result<Self, ModelError> {
+    pub(super) fn load(
+        environment: &Environment,
+        folder: &Path,
+        shape: Shape,
+        spare: Spare,
+    ) -> Result<Self, ModelError> {
         let sequences = Sequences::default();
         #[expect(clippy::arc_with_non_send_sync, reason = "the runtime asks for one; it stays with its session")]
         let operators: Arc<OperatorDomain> = Arc::new(decoder_domain(&sequences)?);
         let session = session_with(environment, &folder.join("decoder.onnx"), &operators)?;
-        Ok(Self { session, rows: Vec::new(), sequences, spare })
+        Ok(Self { session, rows: Vec::new(), sequences, spare, shape, multiply_adds: 0 })
     }
 
     /// Takes in windows that have been encoded.
     pub fn admit(&mut self, encoded: Vec<Encoded>) {
         let mut sequences = held(&self.sequences);
-        for Encoded { number, job, rolled } in encoded {
+        for Encoded { number, mut job, rolled } in encoded {
+            // another recogniser's draft may hold tokens that this one lacks
+            let known = job.draft.iter().take_while(|&&token| (token as usize) < self.shape.vocabulary).count();
+            job.draft.truncate(known);
             let mut row = Row::new(number, job, rolled);
             sequences.push(std::mem::take(&mut row.rolled.sequence));
             self.rows.push(row);
         }
+    }
+
+    /// Multiply-adds since this was last asked.
+    pub fn multiply_adds(&mut self) -> u64 {
+        std::mem::take(&mut self.multiply_adds)
     }
 
     /// Jobs that are under way.
@@ -91,6 +106,7 @@ impl Decoder {
         ])?;
         let best = outputs["best"].try_extract_tensor::<i32>()?.1;
         let log_probabilities = outputs["log_probability"].try_extract_tensor::<f32>()?.1;
+        self.multiply_adds += arithmetic::decoder(&self.shape, tokens.len(), selected.len());
         let mut sequences = held(&self.sequences);
         let mut at = 0;
         for (row, sequence) in self.rows.iter_mut().zip(sequences.iter_mut()) {
@@ -229,7 +245,7 @@ impl Row {
             Some(kept) => {
                 self.rolled.tokens.clone_from(&self.tokens);
                 self.rolled.settle();
-                held(&kept).rolled = Some(self.rolled);
+                held(&kept).leave(self.rolled);
                 None
             }
             None => Some(self.rolled.sequence),

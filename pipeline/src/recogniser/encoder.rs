@@ -8,7 +8,7 @@ use std::{
 use ort::{environment::Environment, operator::OperatorDomain, session::Session, value::TensorRef};
 
 use super::{
-    Job,
+    Job, arithmetic,
     decoder::limit,
     held,
     kept::Rolled,
@@ -44,6 +44,7 @@ pub struct Encoder {
     /// The windows that are being encoded, shared with the operators.
     windows: EncoderWindows,
     spare: Spare,
+    multiply_adds: u64,
 }
 
 impl Encoder {
@@ -57,7 +58,7 @@ impl Encoder {
         #[expect(clippy::arc_with_non_send_sync, reason = "the runtime asks for one; it stays with its sessions")]
         let operators: Arc<OperatorDomain> = Arc::new(encoder_domain(&windows)?);
         let load = |name: &str| session_with(environment, &folder.join(name), &operators);
-        Ok(Self { stem: load("stem.onnx")?, encoder: load("encoder.onnx")?, shape, windows, spare })
+        Ok(Self { stem: load("stem.onnx")?, encoder: load("encoder.onnx")?, shape, windows, spare, multiply_adds: 0 })
     }
 
     /// Encodes the windows of some jobs, each under a number.
@@ -69,6 +70,11 @@ impl Encoder {
         let begun = self.windows(&jobs)?;
         let encoded = |((number, job), rolled)| Encoded { number, job, rolled };
         Ok(jobs.into_iter().zip(begun).map(encoded).collect())
+    }
+
+    /// Multiply-adds since this was last asked.
+    pub fn multiply_adds(&mut self) -> u64 {
+        std::mem::take(&mut self.multiply_adds)
     }
 
     /// Brings the stems of some jobs up to the ends of their windows.
@@ -98,6 +104,7 @@ impl Encoder {
         ])?;
         let mut linear = outputs["linear"].try_extract_tensor::<f32>()?.1;
         let sums = outputs["sums"].try_extract_tensor::<f32>()?.1;
+        self.multiply_adds += arithmetic::stem(&self.shape, rows.len() / ROW, linear.len() / self.shape.stem);
         for (((_, job), piece), known) in jobs.iter_mut().zip(starts.windows(2)).zip(known) {
             let (from, to) = (piece[0] as usize, piece[1] as usize);
             if to > from {
@@ -142,6 +149,7 @@ impl Encoder {
         ])?;
         let cross = outputs["cross"].try_extract_tensor::<f32>()?.1;
         let steps = outputs["cross_steps"].try_extract_tensor::<f32>()?.1;
+        self.multiply_adds += arithmetic::encoder(&self.shape, steps.len());
         let mut rows = cross.chunks_exact(2 * model * layers).zip(steps);
         let windows = std::mem::take(&mut *held(&self.windows));
         for (((_, job), rolled), window) in jobs.iter().zip(&mut begun).zip(windows) {

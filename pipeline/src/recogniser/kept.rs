@@ -20,12 +20,23 @@ pub struct Kept {
     pub(super) stem: Stem,
     /// What the last rolling hypothesis left; away while the next one is made.
     pub(super) rolled: Option<Rolled>,
+    over: bool,
 }
 
 impl Kept {
     /// The first sample of the window that is not known yet.
     pub fn needs_from(&self) -> usize {
         self.stem.needs_from()
+    }
+
+    /// No rolling hypothesis follows: lets go of what only those need, which is most of it.
+    pub fn close(&mut self) {
+        (self.rolled, self.over) = (None, true);
+    }
+
+    /// What a rolling hypothesis leaves for the next.
+    pub(super) fn leave(&mut self, rolled: Rolled) {
+        self.rolled = Some(rolled).filter(|_| !self.over);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Windows of sound to tokens. The engine knows only jobs and passes; a recogniser knows only sound and tokens.
 
+mod arithmetic;
 mod decoder;
 pub mod draft;
 mod encoder;

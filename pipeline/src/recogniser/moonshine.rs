@@ -46,7 +46,7 @@ impl Moonshine {
             version: version.into(),
             tokenizer: Arc::new(tokenizer),
             encoder: Encoder::load(environment, folder, shape, Arc::clone(&spare))?,
-            decoder: Decoder::load(environment, folder, spare)?,
+            decoder: Decoder::load(environment, folder, shape, spare)?,
         })
     }
 }

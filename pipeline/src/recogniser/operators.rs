@@ -56,7 +56,7 @@ pub struct EncoderWindow {
 /// The windows of the present run, in the order of their rows. Shared like [`Sequences`].
 pub type EncoderWindows = Arc<Mutex<Vec<EncoderWindow>>>;
 
-/// The sequences of the present pass, in the order of their rows. Shared by a model and its operators, on one thread.
+/// The sequences of the present pass, in the order of their rows. Shared by a decoder and its operators, which one thread has at a time.
 pub type Sequences = Arc<Mutex<Vec<Sequence>>>;
 
 type Work = Box<dyn FnMut(&ComputeContext) -> Result<()> + Send>;
