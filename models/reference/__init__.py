@@ -1,1 +1,1 @@
-"""Plain Python runners of the lean and of the shipped graphs, to compare one with the other."""
+"""What `make_sample_call.py` needs."""
