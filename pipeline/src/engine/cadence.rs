@@ -28,13 +28,15 @@ pub struct Cadence {
     /// Time the present measurement began, and busy time before it.
     since: Duration,
     busy_before: Duration,
+    /// Share of busy time in the last span.
+    share: f64,
     /// Spans in a row that were neither busy nor quiet.
     calm: u32,
 }
 
 impl Default for Cadence {
     fn default() -> Self {
-        Self { step: 1, since: Duration::ZERO, busy_before: Duration::ZERO, calm: 0 }
+        Self { step: 1, since: Duration::ZERO, busy_before: Duration::ZERO, share: 0.0, calm: 0 }
     }
 }
 
@@ -53,6 +55,11 @@ impl Cadence {
         self.step > 1
     }
 
+    /// True when so little is done that nothing need wait to share a batch.
+    pub fn idle(&self) -> bool {
+        self.share < FASTER
+    }
+
     /// Takes note of the busy time of all `threads` so far and of how long work has waited.
     pub fn observe(&mut self, now: Duration, busy: Duration, threads: usize, waited: Duration) {
         let span = now.saturating_sub(self.since);
@@ -60,7 +67,7 @@ impl Cadence {
             return;
         }
         let share = busy.saturating_sub(self.busy_before).as_secs_f64() / (span.as_secs_f64() * threads as f64);
-        (self.since, self.busy_before) = (now, busy);
+        (self.since, self.busy_before, self.share) = (now, busy, share);
         self.calm =
             if self.step > 1 && (RELAXED..SLOWER).contains(&share) && waited <= LATE { self.calm + 1 } else { 0 };
         if share > STRETCHED || waited > LATE {
@@ -105,7 +112,9 @@ mod tests {
         let mut turn = Turn::new();
         assert_eq!(turn.cadence.interval(0.5, 0.2), 0.5);
         assert_eq!(turn.run(2, 0.1, Duration::ZERO), 0.2);
+        assert!(turn.cadence.idle());
         assert_eq!(turn.run(5, 0.5, Duration::ZERO), 0.2);
+        assert!(!turn.cadence.idle());
         assert_eq!(turn.run(1, 0.8, Duration::ZERO), 0.5);
         assert_eq!(turn.cadence.interval(0.5, 0.5), 0.5);
     }

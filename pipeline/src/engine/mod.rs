@@ -91,7 +91,7 @@ pub struct Request {
     pub pass: Pass,
     /// Who shares a turn: calls of one tenant have one number.
     pub tenant: u64,
-    /// How long it may wait for others to share a batch with.
+    /// How long it may wait for others to share a batch with; on an idle machine it does not.
     pub slack: Duration,
     pub job: Job,
 }
@@ -344,12 +344,18 @@ impl Engine {
     ///
     /// # Errors
     /// When too many partials wait, or the engine has stopped.
-    pub fn transcribe(&self, request: Request) -> Result<oneshot::Receiver<Result<Heard, EngineError>>, EngineError> {
+    pub fn transcribe(
+        &self,
+        mut request: Request,
+    ) -> Result<oneshot::Receiver<Result<Heard, EngineError>>, EngineError> {
         let (reply, answer) = oneshot::channel();
         let shared = &self.inner.shared;
         let mut queues = shared.lock();
         if queues.stopping {
             return Err(EngineError::Stopped);
+        }
+        if queues.cadence.idle() {
+            request.slack = Duration::ZERO;
         }
         queues.numbers += 1;
         let number = queues.numbers;
