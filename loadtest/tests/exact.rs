@@ -8,6 +8,7 @@ use std::{
 };
 
 use sotto_ingest::file;
+use sotto_loadtest::bench::scaled;
 use sotto_pipeline::{
     Models,
     recogniser::{Hypothesis, Job, Kept, Moonshine},
@@ -35,7 +36,7 @@ fn channels() -> Vec<Vec<f32>> {
     let call = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/audio/sample_call.flac");
     let call = file::read(&call).unwrap();
     assert_eq!(call.rate, 16_000);
-    call.channels.iter().map(|channel| channel.iter().map(|&s| f32::from(s) / 32_768.0).collect()).collect()
+    call.channels.iter().map(|channel| scaled(channel)).collect()
 }
 
 fn job(sound: &[f32], prefix: &[u32], draft: &[u32]) -> Job {

@@ -12,7 +12,10 @@ pub mod replay;
 pub mod spoken;
 pub mod word_error;
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use prometheus::Registry;
 use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics, Recognisers};
@@ -24,6 +27,28 @@ use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics, Recogniser
 pub fn engine(models: &Path, threads: usize, recognisers: Recognisers) -> Result<Engine, Failure> {
     let settings = EngineSettings { threads, max_partials: 1024, recognisers };
     Ok(Engine::start(&Models::open(models)?, &settings, PipelineMetrics::new(&Registry::new())?)?)
+}
+
+/// The WAV files of a folder, by name.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn wavs(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
+    let mut files = paths.collect::<Result<Vec<_>, std::io::Error>>()?;
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "wav"));
+    files.sort();
+    Ok(files)
+}
+
+/// The name of a file, for an answer.
+pub fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Samples as the recogniser takes them, -1..1.
+pub fn scaled(samples: &[i16]) -> Vec<f32> {
+    samples.iter().map(|&sample| f32::from(sample) / 32_768.0).collect()
 }
 
 /// What ends a measurement early, in a sentence.

@@ -78,13 +78,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     let recognisers = Recognisers { partials: options.partials_by.clone(), finals: options.finals_by.clone() };
     let threads = std::thread::available_parallelism()?.get();
     let engine = bench::engine(&options.models, threads, recognisers.clone())?;
-    let mut files: Vec<PathBuf> = fs::read_dir(&options.streams)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>, std::io::Error>>()?
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wav"))
-        .collect();
-    files.sort();
+    let mut files = bench::wavs(&options.streams)?;
     files.truncate(options.calls);
     let recordings = files.iter().map(|path| file::read(path)).collect::<Result<Vec<_>, _>>()?;
     let before = cpu_seconds()?;
@@ -103,8 +97,7 @@ async fn run(options: Options) -> Result<(), Failure> {
                 }
             }
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        texts.insert(name, said.join(" "));
+        texts.insert(bench::name_of(path), said.join(" "));
     }
     let degraded_percent = 100.0 * degraded as f64 / partials.max(1) as f64;
     let (stages, batches) = (stages(&engine), batches(&engine));

@@ -10,7 +10,7 @@ use std::{
 
 use clap::Parser;
 use sotto_ingest::file;
-use sotto_loadtest::bench::Failure;
+use sotto_loadtest::bench::{self, Failure, scaled};
 use sotto_pipeline::{
     Models, SPEECH_RATE,
     recogniser::{Job, Moonshine},
@@ -47,12 +47,8 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     let mut model = Models::open(&options.models)?.recogniser(&options.recogniser)?;
     let mut tokens = BTreeMap::new();
-    for entry in fs::read_dir(&options.windows)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "wav") {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            tokens.insert(name, write_down(&mut model, &path)?);
-        }
+    for path in bench::wavs(&options.windows)? {
+        tokens.insert(bench::name_of(&path), write_down(&mut model, &path)?);
     }
     fs::write(&options.json, serde_json::to_string(&tokens)?)?;
     Ok(())
@@ -64,7 +60,7 @@ fn write_down(model: &mut Moonshine, path: &Path) -> Result<Vec<u32>, Failure> {
     if recording.rate != SPEECH_RATE {
         return Err(format!("{} is not at {SPEECH_RATE} Hz", path.display()).into());
     }
-    let audio: Vec<f32> = sound.iter().map(|&sample| f32::from(sample) / 32_768.0).collect();
+    let audio = scaled(sound);
     let job = Job { length: audio.len(), audio, ..Job::default() };
     model.decoder.admit(model.encoder.encode(vec![(0, job)])?);
     loop {

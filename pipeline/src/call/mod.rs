@@ -29,7 +29,7 @@ use crate::{
     engine::{Engine, EngineError, Heard, Pass, Purpose, Request},
     redact::{self, Redactor},
     score::Scoring,
-    settings::PipelineSettings,
+    settings::{EndpointSettings, PipelineSettings},
     transcript::{Rolling, Shown},
     vad::VadLane,
 };
@@ -38,7 +38,6 @@ use crate::{
 const MAX_PENDING: usize = 8;
 /// A call whose next frame is there this soon after the last has more sound waiting than comes in live.
 const BEHIND: Duration = Duration::from_millis(4);
-
 /// Most seconds that work waits for others to share a batch with; for a partial, how much of the time between two.
 const SLACK: (f64, f64) = (0.25, 0.3);
 /// So much of the time between a final's window being complete and its utterance being over may be spent waiting for
@@ -101,8 +100,6 @@ pub struct CallTask {
     judged: Instant,
     /// Calls of one tenant share a turn.
     tenant: u64,
-    /// How long what a final will be made of may wait, asked for before the utterance is over.
-    slack: Duration,
     redactor: Redactor,
     scoring: Scoring,
 }
@@ -146,9 +143,7 @@ impl CallTask {
                 scoring.add(made);
             }
         }
-        let ahead = settings.endpoint.silence - settings.endpoint.post_roll;
         Ok(Self {
-            slack: Duration::from_secs_f64((AHEAD_SHARE * ahead).clamp(0.0, SLACK.0)),
             redactor,
             scoring,
             in_step: false,
@@ -306,7 +301,10 @@ impl CallTask {
 
     /// Asks about the utterance being spoken what is due: what its final will be made of, or the next partial.
     fn roll(&mut self, index: usize) {
-        let post_roll = samples(self.settings.endpoint.post_roll);
+        let EndpointSettings { silence, post_roll, .. } = self.settings.endpoint;
+        // a recorded call waits for no mates
+        let slack =
+            |seconds: f64| Duration::from_secs_f64(if self.in_step { 0.0 } else { seconds.clamp(0.0, SLACK.0) });
         let slot = &mut self.slots[index];
         let Some(speaking) = slot.channel.speaking() else { return };
         let sound =
@@ -314,12 +312,12 @@ impl CallTask {
         let voiced = speaking.voiced_end - speaking.start;
         let heard = speaking.now - speaking.start;
         // what the final will be made of, should nothing more be said
-        let whole = voiced + post_roll;
+        let whole = voiced + samples(post_roll);
         // speech has gone on since
         slot.ahead.take_if(|ahead| ahead.length != whole);
         if heard >= whole && slot.ahead.is_none() {
             let pass = self.engine.finals_pass();
-            let slack = if self.in_step { Duration::ZERO } else { self.slack };
+            let slack = slack(AHEAD_SHARE * (silence - post_roll));
             let request = finishing::exact(pass, self.tenant, slack, sound(0..whole), &slot.rolling);
             // refused or stopped: the end of the utterance asks again
             slot.ahead = self.engine.transcribe(request).ok().map(|answer| Ahead { length: whole, answer });
@@ -334,9 +332,7 @@ impl CallTask {
         }
         let length = due.min(whole);
         let job = slot.rolling.next(length, sound(slot.rolling.needs_from().min(length)..length));
-        let slack =
-            if self.in_step { Duration::ZERO } else { Duration::from_secs_f64(SLACK.0.min(SLACK.1 * interval)) };
-        let (purpose, pass, tenant) = (Purpose::Partial, Pass::First, self.tenant);
+        let (purpose, pass, tenant, slack) = (Purpose::Partial, Pass::First, self.tenant, slack(SLACK.1 * interval));
         // refused or stopped: the next audio asks again
         if let Ok(answer) = self.engine.transcribe(Request { purpose, pass, tenant, slack, job }) {
             slot.last_window = length;

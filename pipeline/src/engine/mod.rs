@@ -344,22 +344,17 @@ impl Engine {
     ///
     /// # Errors
     /// When too many partials wait, or the engine has stopped.
-    pub fn transcribe(
-        &self,
-        mut request: Request,
-    ) -> Result<oneshot::Receiver<Result<Heard, EngineError>>, EngineError> {
+    pub fn transcribe(&self, request: Request) -> Result<oneshot::Receiver<Result<Heard, EngineError>>, EngineError> {
         let (reply, answer) = oneshot::channel();
         let shared = &self.inner.shared;
         let mut queues = shared.lock();
         if queues.stopping {
             return Err(EngineError::Stopped);
         }
-        if queues.cadence.idle() {
-            request.slack = Duration::ZERO;
-        }
+        let slack = if queues.cadence.idle() { Duration::ZERO } else { request.slack };
         queues.numbers += 1;
         let number = queues.numbers;
-        let (class, tenant, slack) = (request.purpose.class(), request.tenant, request.slack);
+        let (class, tenant) = (request.purpose.class(), request.tenant);
         let seconds = request.job.seconds();
         let schedule = match request.pass {
             Pass::First => queues.schedules.first_mut(),

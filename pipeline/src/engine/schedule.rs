@@ -70,11 +70,13 @@ struct Line<T> {
     now: f64,
     /// When the next turn of each tenant comes.
     tenants: HashMap<u64, f64>,
+    /// When work was last let go.
+    released: Option<Duration>,
 }
 
 impl<T> Default for Line<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), now: 0.0, tenants: HashMap::new() }
+        Self { heap: BinaryHeap::new(), now: 0.0, tenants: HashMap::new(), released: None }
     }
 }
 
@@ -100,15 +102,28 @@ impl<T> Line<T> {
         self.heap.iter().map(|item| item.due).min()
     }
 
-    /// When something of it may go, if others were let go at `released`.
-    fn next(&self, released: Option<Duration>) -> Option<Duration> {
+    /// When something of it may go.
+    fn next(&self) -> Option<Duration> {
         let next =
-            |item: &Item<T>| released.map_or(Duration::ZERO, |last| item.due.min(last + (item.due - item.since)));
+            |item: &Item<T>| self.released.map_or(Duration::ZERO, |last| item.due.min(last + (item.due - item.since)));
         self.heap.iter().map(next).min()
     }
 
-    fn seconds(&self) -> f64 {
-        self.heap.iter().map(|item| item.seconds).sum()
+    /// Whether something may go now: its time has come, or there is enough for a whole batch.
+    fn may_go(&self, now: Duration, budget: f64) -> bool {
+        self.next().is_some_and(|next| next <= now) || self.heap.iter().map(|item| item.seconds).sum::<f64>() >= budget
+    }
+
+    /// Takes what fits into `left` seconds, each with the time until which it might have been held back.
+    fn fill(&mut self, now: Duration, left: &mut f64, wanted: impl Fn(&T) -> bool, taken: &mut Vec<(Duration, T)>) {
+        while *left > 0.0 {
+            let Some(item) = self.pop() else { return };
+            if wanted(&item.work) {
+                *left -= item.seconds;
+                taken.push((item.due, item.work));
+                self.released = Some(now);
+            }
+        }
     }
 }
 
@@ -118,17 +133,22 @@ pub struct Schedule<T> {
     shown: Line<T>,
     /// Most pieces of work to be shown that may wait.
     most_shown: usize,
-    /// When work was last let go: of what a final waits for, of what is shown.
-    released: [Option<Duration>; 2],
     numbers: u64,
 }
 
 impl<T> Schedule<T> {
     pub fn new(most_shown: usize) -> Self {
-        Self { exact: Line::default(), shown: Line::default(), most_shown, released: [None; 2], numbers: 0 }
+        Self { exact: Line::default(), shown: Line::default(), most_shown, numbers: 0 }
     }
 
-    fn line(&mut self, class: Class) -> &mut Line<T> {
+    fn line(&self, class: Class) -> &Line<T> {
+        match class {
+            Class::Exact => &self.exact,
+            Class::Shown => &self.shown,
+        }
+    }
+
+    fn line_mut(&mut self, class: Class) -> &mut Line<T> {
         match class {
             Class::Exact => &mut self.exact,
             Class::Shown => &mut self.shown,
@@ -137,10 +157,7 @@ impl<T> Schedule<T> {
 
     /// How many wait.
     pub fn waiting(&self, class: Class) -> usize {
-        match class {
-            Class::Exact => self.exact.heap.len(),
-            Class::Shown => self.shown.heap.len(),
-        }
+        self.line(class).heap.len()
     }
 
     /// Queues work on `seconds` of sound of a tenant; it may be held back for `slack`. Gives it back when too much of its
@@ -153,69 +170,39 @@ impl<T> Schedule<T> {
         seconds: f64,
         work: T,
     ) -> Result<(), T> {
-        if class == Class::Shown && self.shown.heap.len() >= self.most_shown {
+        if class == Class::Shown && self.waiting(class) >= self.most_shown {
             return Err(work);
         }
         self.numbers += 1;
         let number = self.numbers;
-        self.line(class).push(tenant, number, (now, now + slack), seconds, work);
+        self.line_mut(class).push(tenant, number, (now, now + slack), seconds, work);
         Ok(())
     }
 
-    /// Takes work of about `budget` seconds of sound, at least one piece when one may go; `wanted` says whether someone
-    /// still waits for it.
+    /// Takes work of about `budget` seconds of sound, at least one piece when one may go, each with the time until which it
+    /// might have been held back; `wanted` says whether someone still waits for it.
     pub fn take(&mut self, now: Duration, budget: f64, wanted: impl Fn(&T) -> bool) -> Vec<(Duration, T)> {
         let mut taken = Vec::new();
         let mut left = budget;
-        let may_show = self.may_go(Class::Shown, now, budget);
+        let may_show = self.shown.may_go(now, budget);
         // what a final waits for goes along with anything
-        if may_show || self.may_go(Class::Exact, now, budget) {
-            self.fill(Class::Exact, &mut left, &wanted, &mut taken);
+        if may_show || self.exact.may_go(now, budget) {
+            self.exact.fill(now, &mut left, &wanted, &mut taken);
         }
-        if !taken.is_empty() {
-            self.released[0] = Some(now);
-        }
-        if may_show && left > 0.0 {
-            let before = taken.len();
-            self.fill(Class::Shown, &mut left, &wanted, &mut taken);
-            if taken.len() > before {
-                self.released[1] = Some(now);
-            }
+        if may_show {
+            self.shown.fill(now, &mut left, &wanted, &mut taken);
         }
         taken
     }
 
-    fn fill(&mut self, class: Class, left: &mut f64, wanted: impl Fn(&T) -> bool, taken: &mut Vec<(Duration, T)>) {
-        while *left > 0.0 {
-            let Some(item) = self.line(class).pop() else { return };
-            if wanted(&item.work) {
-                *left -= item.seconds;
-                taken.push((item.since, item.work));
-            }
-        }
-    }
-
-    fn may_go(&self, class: Class, now: Duration, budget: f64) -> bool {
-        let (line, released) = match class {
-            Class::Exact => (&self.exact, self.released[0]),
-            Class::Shown => (&self.shown, self.released[1]),
-        };
-        line.next(released).is_some_and(|next| next <= now) || line.seconds() >= budget
-    }
-
     /// When something that waits now may go, if anything waits.
     pub fn next(&self, now: Duration) -> Option<Duration> {
-        let lines = [(&self.exact, self.released[0]), (&self.shown, self.released[1])];
-        lines.into_iter().filter_map(|(line, released)| line.next(released)).min().map(|next| next.max(now))
+        [self.exact.next(), self.shown.next()].into_iter().flatten().min().map(|next| next.max(now))
     }
 
     /// How long work of a class has waited at most, beyond its slack.
     pub fn overdue(&self, class: Class, now: Duration) -> Duration {
-        let line = match class {
-            Class::Exact => &self.exact,
-            Class::Shown => &self.shown,
-        };
-        line.first_due().map_or(Duration::ZERO, |due| now.saturating_sub(due))
+        self.line(class).first_due().map_or(Duration::ZERO, |due| now.saturating_sub(due))
     }
 }
 

@@ -98,8 +98,8 @@ impl Worker {
         let (started, now) = (Instant::now(), self.shared.now());
         let mut jobs = Vec::with_capacity(tickets.len());
         let mut replies = Vec::with_capacity(tickets.len());
-        for (since, Ticket { number, request, reply }) in tickets {
-            let waited = now.saturating_sub(since + request.slack).as_secs_f64();
+        for (due, Ticket { number, request, reply }) in tickets {
+            let waited = now.saturating_sub(due).as_secs_f64();
             metrics.queue_wait.with_label_values(&[request.purpose.name()]).observe(waited);
             let class = request.purpose.class().name();
             metrics.window_seconds.with_label_values(&[class]).inc_by(request.job.seconds());
