@@ -144,6 +144,8 @@ struct Row {
     draft: Vec<u32>,
     /// Tokens of the draft that have been verified or passed over.
     drafted: usize,
+    /// How much of the draft to feed at once: less where it was wrong, more again where it is right.
+    stride: usize,
     /// How many of `feed` after the first are given, not to be verified.
     given: usize,
     limit: usize,
@@ -180,6 +182,7 @@ impl Row {
             feed,
             draft,
             drafted: 0,
+            stride: LOOK_UP,
             limit,
             log_probability: 0.0,
             judged: 0,
@@ -204,6 +207,11 @@ impl Row {
         let accepted = 1 + self.given + agreed;
         self.given = 0;
         self.drafted += agreed;
+        self.stride = match agreed {
+            right if right == fed.len() => (2 * self.stride).min(LOOK_UP),
+            0 => (self.stride / 2).max(1),
+            _ => self.stride,
+        };
         self.look_up(last);
         accepted
     }
@@ -217,7 +225,7 @@ impl Row {
         if found.is_some() || !passed {
             self.drafted += found.unwrap_or(0) + 1;
         }
-        let room = self.limit.saturating_sub(self.tokens.len()).min(LOOK_UP);
+        let room = self.limit.saturating_sub(self.tokens.len()).min(self.stride);
         let rest = self.draft.get(self.drafted..).unwrap_or_default();
         self.feed = [&[last], &rest[..rest.len().min(room)]].concat();
     }
@@ -311,6 +319,17 @@ mod tests {
         assert_eq!(passes(&[10, 11, 99, 13, 14, 15, 16, 17]), 2);
         assert_eq!(passes(&[10, 11, 13, 14, 15, 16, 17]), 3);
         assert_eq!(passes(&[]), 9);
+    }
+
+    #[test]
+    fn a_draft_that_is_of_no_use_is_fed_less_and_less() {
+        let mut row = row(&[], &(20..40).collect::<Vec<_>>(), 160_000);
+        let mut fed = Vec::new();
+        for token in 10..16 {
+            fed.push(row.feed.len());
+            row.accept(&vec![token; row.feed.len()], &vec![0.0; row.feed.len()]);
+        }
+        assert_eq!(fed, [21, 5, 3, 2, 2, 2]);
     }
 
     #[test]
