@@ -11,15 +11,18 @@ const SPAN: Duration = Duration::from_secs(1);
 const FASTER: f64 = 0.25;
 /// Above this share they come less often than on a quiet machine, not less often than asked for.
 const SLOWER: f64 = 0.7;
-/// Above this share, or when work waits, they come less often than asked for.
-const STRETCHED: f64 = 0.9;
+/// Above this share for some seconds, or when work waits, they come less often than asked for. What is said differs much
+/// from one second to the next: one that is full means nothing.
+const STRETCHED: f64 = 0.95;
+/// So much of what is taken for the share of some seconds is that of the last one.
+const LAST: f64 = 0.25;
 /// Below this share they come more often again, up to what was asked for: twice as often costs at most twice as much.
 const RELAXED: f64 = 0.45;
 /// After so many spans between `RELAXED` and `SLOWER` they come more often too: not all of the work is for partials, so
 /// twice as many may cost far less than twice as much.
 const CALM: u32 = 5;
 /// Work that waits this long is late.
-const LATE: Duration = Duration::from_millis(250);
+const LATE: Duration = Duration::from_millis(400);
 
 /// Chooses the cadence from how busy the threads are.
 #[derive(Debug)]
@@ -30,13 +33,15 @@ pub struct Cadence {
     busy_before: Duration,
     /// Share of busy time in the last span.
     share: f64,
+    /// The same over some seconds.
+    lasting: f64,
     /// Spans in a row that were neither busy nor quiet.
     calm: u32,
 }
 
 impl Default for Cadence {
     fn default() -> Self {
-        Self { step: 1, since: Duration::ZERO, busy_before: Duration::ZERO, share: 0.0, calm: 0 }
+        Self { step: 1, since: Duration::ZERO, busy_before: Duration::ZERO, share: 0.0, lasting: 0.0, calm: 0 }
     }
 }
 
@@ -70,8 +75,11 @@ impl Cadence {
         (self.since, self.busy_before, self.share) = (now, busy, share);
         self.calm =
             if self.step > 1 && (RELAXED..SLOWER).contains(&share) && waited <= LATE { self.calm + 1 } else { 0 };
-        if share > STRETCHED || waited > LATE {
+        self.lasting += LAST * (share - self.lasting);
+        if self.lasting > STRETCHED || waited > LATE {
             self.step = (self.step + 1).min(STEPS.len() - 1);
+            // what that changes is still to be seen
+            self.lasting = self.lasting.min(SLOWER);
         } else if share > SLOWER && self.step == 0 {
             self.step = 1;
         } else if share < FASTER || (self.step > 1 && share < RELAXED) || self.calm >= CALM {
@@ -122,10 +130,11 @@ mod tests {
     #[test]
     fn overload_stretches_partials_step_by_step_and_says_so() {
         let mut turn = Turn::new();
-        assert_eq!(turn.run(1, 0.95, Duration::ZERO), 1.0);
+        assert_eq!(turn.run(1, 0.98, Duration::ZERO), 0.5);
+        assert_eq!(turn.run(15, 0.98, Duration::ZERO), 1.0);
         assert!(turn.cadence.stretched());
         assert_eq!(turn.run(1, 0.5, Duration::from_secs(1)), 2.0);
-        assert_eq!(turn.run(5, 1.0, Duration::ZERO), 4.0);
+        assert_eq!(turn.run(15, 1.0, Duration::ZERO), 4.0);
         assert_eq!(turn.run(1, 0.6, Duration::ZERO), 4.0);
         assert_eq!(turn.run(3, 0.3, Duration::ZERO), 0.5);
         assert!(!turn.cadence.stretched());
@@ -138,7 +147,7 @@ mod tests {
         assert_eq!(turn.run(CALM as usize - 1, 0.6, Duration::ZERO), 1.0);
         assert_eq!(turn.run(1, 0.6, Duration::ZERO), 0.5);
         // a busy machine is given no such try
-        turn.run(1, 0.95, Duration::ZERO);
+        turn.run(1, 0.6, Duration::from_secs(1));
         assert_eq!(turn.run(20, 0.8, Duration::ZERO), 1.0);
     }
 
@@ -147,7 +156,7 @@ mod tests {
         let mut turn = Turn::new();
         turn.run(2, 0.0, Duration::ZERO);
         assert_eq!(turn.cadence.interval(2.0, 2.0), 2.0);
-        turn.run(2, 0.95, Duration::ZERO);
+        turn.run(1, 0.95, Duration::from_secs(1));
         assert_eq!(turn.cadence.interval(2.0, 2.0), 2.0);
     }
 }

@@ -10,7 +10,7 @@ use ort::{environment::Environment, operator::OperatorDomain, session::Session, 
 use super::{
     Done, Hypothesis, Job, arithmetic,
     draft::{loop_start, token_limit},
-    encoder::{Encoded, Spare},
+    encoder::Encoded,
     held,
     kept::{Kept, Rolled},
     operators::{Sequence, Sequences, decoder_domain},
@@ -21,8 +21,6 @@ const BEGIN: u32 = 1;
 const END: u32 = 2;
 /// Tokens of a draft that are looked through, and fed, after one that was heard otherwise.
 const LOOK_UP: usize = 8;
-/// Most buffers of finished sequences that are kept: as many as end in a pass or two.
-const SPARE: usize = 8;
 
 /// Most tokens of a hypothesis, the prefix among them. A draft is cut to what is left.
 pub(super) fn limit(job: &Job) -> usize {
@@ -35,23 +33,17 @@ pub struct Decoder {
     rows: Vec<Row>,
     /// The sequence of each row, shared with the operators.
     sequences: Sequences,
-    spare: Spare,
     shape: Shape,
     multiply_adds: u64,
 }
 
 impl Decoder {
-    pub(super) fn load(
-        environment: &Environment,
-        folder: &Path,
-        shape: Shape,
-        spare: Spare,
-    ) -> Result<Self, ModelError> {
+    pub(super) fn load(environment: &Environment, folder: &Path, shape: Shape) -> Result<Self, ModelError> {
         let sequences = Sequences::default();
         #[expect(clippy::arc_with_non_send_sync, reason = "the runtime asks for one; it stays with its session")]
         let operators: Arc<OperatorDomain> = Arc::new(decoder_domain(&sequences)?);
         let session = session_with(environment, &folder.join("decoder.onnx"), &operators)?;
-        Ok(Self { session, rows: Vec::new(), sequences, spare, shape, multiply_adds: 0 })
+        Ok(Self { session, rows: Vec::new(), sequences, shape, multiply_adds: 0 })
     }
 
     /// Takes in windows that have been encoded.
@@ -123,11 +115,7 @@ impl Decoder {
         let mut sequences = held(&self.sequences);
         let mut done = Vec::new();
         for index in (0..self.rows.len()).rev().filter(|&index| self.rows[index].done).collect::<Vec<_>>() {
-            let (made, left) = self.rows.swap_remove(index).finish(sequences.swap_remove(index));
-            done.push(made);
-            let mut spare = held(&self.spare);
-            let room = spare.len() < SPARE;
-            spare.extend(left.filter(|_| room));
+            done.push(self.rows.swap_remove(index).finish(sequences.swap_remove(index)));
         }
         done
     }
@@ -246,21 +234,17 @@ impl Row {
         }
     }
 
-    /// Gives what was heard, and the sequence if nobody goes on from it.
-    fn finish(mut self, sequence: Sequence) -> (Done, Option<Sequence>) {
-        self.rolled.sequence = sequence;
-        let left = match self.kept {
-            Some(kept) => {
-                self.rolled.tokens.clone_from(&self.tokens);
-                self.rolled.settle();
-                held(&kept).leave(self.rolled);
-                None
-            }
-            None => Some(self.rolled.sequence),
-        };
+    /// Gives what was heard, and leaves the sequence for whoever goes on from it.
+    fn finish(mut self, sequence: Sequence) -> Done {
+        if let Some(kept) = self.kept {
+            self.rolled.sequence = sequence;
+            self.rolled.tokens.clone_from(&self.tokens);
+            self.rolled.settle();
+            held(&kept).leave(self.rolled);
+        }
         let confidence = (self.log_probability / self.judged.max(1) as f32).exp();
         let hypothesis = Hypothesis { tokens: self.tokens, confidence, cut_short: self.cut_short };
-        (Done { number: self.number, hypothesis }, left)
+        Done { number: self.number, hypothesis }
     }
 }
 
@@ -344,7 +328,7 @@ mod tests {
                 let predicted: Vec<u32> = judged.clone().map(|i| said.get(i).copied().unwrap_or(END)).collect();
                 at += row.accept(&predicted, &judged.map(log).collect::<Vec<_>>());
             }
-            row.finish(Sequence::default()).0.hypothesis
+            row.finish(Sequence::default()).hypothesis
         };
         let alone = run(&[]);
         assert!(alone.cut_short);

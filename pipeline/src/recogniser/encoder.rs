@@ -1,25 +1,17 @@
 //! Windows to what the decoder hears of them: the stem and a bidirectional encoder.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{path::Path, sync::Arc};
 
 use ort::{environment::Environment, operator::OperatorDomain, session::Session, value::TensorRef};
 
 use super::{
-    Job, arithmetic,
-    decoder::limit,
-    held,
+    Job, arithmetic, held,
     kept::Rolled,
     kernels::{attention::Memory, vectorised},
-    operators::{EncoderWindow, EncoderWindows, HEADS, SECOND, Sequence, THIRD, encoder_domain, places},
+    operators::{EncoderWindow, EncoderWindows, SECOND, Sequence, THIRD, encoder_domain, places},
     stem::{ROW, SHORTEST, frames},
 };
 use crate::models::{ModelError, Shape, session_with};
-
-/// Buffers of sequences that are done, to be used again.
-pub(super) type Spare = Arc<Mutex<Vec<Sequence>>>;
 
 /// A window that is ready to be decoded.
 #[derive(Debug)]
@@ -43,22 +35,16 @@ pub struct Encoder {
     shape: Shape,
     /// The windows that are being encoded, shared with the operators.
     windows: EncoderWindows,
-    spare: Spare,
     multiply_adds: u64,
 }
 
 impl Encoder {
-    pub(super) fn load(
-        environment: &Environment,
-        folder: &Path,
-        shape: Shape,
-        spare: Spare,
-    ) -> Result<Self, ModelError> {
+    pub(super) fn load(environment: &Environment, folder: &Path, shape: Shape) -> Result<Self, ModelError> {
         let windows = EncoderWindows::default();
         #[expect(clippy::arc_with_non_send_sync, reason = "the runtime asks for one; it stays with its sessions")]
         let operators: Arc<OperatorDomain> = Arc::new(encoder_domain(&windows)?);
         let load = |name: &str| session_with(environment, &folder.join(name), &operators);
-        Ok(Self { stem: load("stem.onnx")?, encoder: load("encoder.onnx")?, shape, windows, spare, multiply_adds: 0 })
+        Ok(Self { stem: load("stem.onnx")?, encoder: load("encoder.onnx")?, shape, windows, multiply_adds: 0 })
     }
 
     /// Encodes the windows of some jobs, each under a number.
@@ -127,10 +113,7 @@ impl Encoder {
             let mut kept = held(&job.kept);
             let count = frames(job.length)[2];
             let mut rolled = match kept.rolled.take_if(|rolled| job.rolling && rolled.frames < count) {
-                Some(mut rolled) => {
-                    rolled.grow(count, limit(job) + 1);
-                    rolled
-                }
+                Some(rolled) => rolled,
                 None => self.fresh(job),
             };
             let stem = &kept.stem;
@@ -164,22 +147,11 @@ impl Encoder {
         Ok(begun)
     }
 
-    /// A sequence of which nothing is known yet.
+    /// A window of which nothing is known yet.
     fn fresh(&self, job: &Job) -> Rolled {
-        let mut sequence = held(&self.spare).pop().unwrap_or_default();
-        (sequence.past, sequence.fed) = (0, 0);
-        let mut rolled = Rolled { sequence, ..Rolled::default() };
-        let reset = |memories: &mut Vec<Memory>, places: usize| {
-            memories.resize_with(self.shape.layers, Memory::default);
-            memories.iter_mut().for_each(|memory| memory.reset(HEADS, self.shape.width / HEADS, places));
-        };
-        let count = frames(job.length)[2];
-        reset(&mut rolled.sequence.own, limit(job) + 1);
-        reset(&mut rolled.sequence.cross, count);
-        if job.rolling {
-            reset(&mut rolled.encoder, count);
-        }
-        rolled
+        let layers = || vec![Memory::default(); self.shape.layers];
+        let sequence = Sequence { own: layers(), cross: layers(), ..Sequence::default() };
+        Rolled { encoder: if job.rolling { layers() } else { Vec::new() }, sequence, ..Rolled::default() }
     }
 }
 

@@ -54,12 +54,6 @@ pub(super) struct Rolled {
 }
 
 impl Rolled {
-    /// Makes room for so many frames and tokens, the ones that are kept among them.
-    pub fn grow(&mut self, frames: usize, tokens: usize) {
-        self.encoder.iter_mut().chain(&mut self.sequence.cross).for_each(|memory| memory.grow(frames));
-        self.sequence.own.iter_mut().for_each(|memory| memory.grow(tokens));
-    }
-
     /// Takes note of the frames that have now heard enough.
     pub fn settle(&mut self) {
         self.frames = self.frames.max(self.sequence.frames.saturating_sub(FOLLOWING));

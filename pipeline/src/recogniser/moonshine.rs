@@ -10,7 +10,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use ort::environment::Environment;
 
-use super::{Decoder, Encoder, Tokenizer, encoder::Spare, operators::HEADS};
+use super::{Decoder, Encoder, Tokenizer, kernels::attention::HEADS};
 use crate::models::{ModelError, Shape};
 
 /// A recogniser. Its halves go to whichever thread uses them next.
@@ -41,12 +41,11 @@ impl Moonshine {
         if shape.heads != HEADS || !matches!(shape.width / HEADS, 36 | 52) {
             return Err(ModelError::Inference(format!("no Moonshine has heads like this: {shape:?}")));
         }
-        let spare = Spare::default();
         Ok(Self {
             version: version.into(),
             tokenizer: Arc::new(tokenizer),
-            encoder: Encoder::load(environment, folder, shape, Arc::clone(&spare))?,
-            decoder: Decoder::load(environment, folder, shape, spare)?,
+            encoder: Encoder::load(environment, folder, shape)?,
+            decoder: Decoder::load(environment, folder, shape)?,
         })
     }
 }

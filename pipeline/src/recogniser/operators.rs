@@ -14,7 +14,7 @@ use ort::{
 };
 
 use super::kernels::{
-    attention::{Memory, TURNED, attend, turn},
+    attention::{HEADS, Memory, TURNED, attend, turn},
     lanes::{squares_of, sum_of, tanh},
     rows, vectorised,
 };
@@ -412,7 +412,7 @@ impl Attending {
         steps: &mut [f32],
     ) {
         self.mixed.resize(self.queries.len(), 0.0);
-        attend(&self.queries, memory, seen, &mut self.scores, &mut self.mixed);
+        attend((&self.queries, width), memory, seen, &mut self.scores, &mut self.mixed);
         for (row, mixed) in (start..).zip(self.mixed.chunks_exact(width)) {
             steps[row] = rows::quantise(mixed, &mut bytes[row * width..(row + 1) * width]);
         }
@@ -422,9 +422,6 @@ impl Attending {
 fn scale(head: usize) -> f32 {
     1.0 / (head as f32).sqrt()
 }
-
-/// Heads of every Moonshine.
-pub const HEADS: usize = 8;
 
 fn encoder_attention(layer: usize, windows: EncoderWindows) -> Work {
     let (mut work, mut passing) = (Attending::default(), Memory::default());
@@ -437,13 +434,7 @@ fn encoder_attention(layer: usize, windows: EncoderWindows) -> Work {
         let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
         for (window, rows) in windows.iter_mut().zip(ranges(starts)) {
             let (past, places) = (window.past, window.past + rows.len());
-            let memory = match window.memory.get_mut(layer) {
-                Some(memory) => memory,
-                None => {
-                    passing.reset(HEADS, head, places);
-                    &mut passing
-                }
-            };
+            let memory = window.memory.get_mut(layer).unwrap_or(&mut passing);
             vectorised(
                 #[inline(always)]
                 || {

@@ -85,6 +85,12 @@ pub fn byte(x: f32, factor: f32) -> u8 {
     (x.mul_add(factor, ROUNDING).to_bits() as u8).wrapping_add(128)
 }
 
+/// The nearest whole number of `x * factor`. For results that 16 bits hold.
+#[inline(always)]
+pub fn short(x: f32, factor: f32) -> i16 {
+    x.mul_add(factor, ROUNDING).to_bits() as i16
+}
+
 /// e^x, within 2 units of the last place; below -87 as at -87, above 88 as at 88.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
@@ -166,7 +172,7 @@ mod tests {
     fn bytes_are_rounded_and_centred() {
         assert_eq!([0.0, 1.0, -1.0, 0.5, 1.5].map(|x| byte(x, 1.0)), [128, 129, 127, 128, 130]);
         assert_eq!((byte(1.0, 127.0), byte(-1.0, 127.0)), (255, 1));
-        assert_eq!(nearest(2.5), 2.0);
+        assert_eq!([32_767.0, -32_767.0, 0.5, 1.5, -1.2].map(|x| short(x, 1.0)), [32_767, -32_767, 0, 2, -1]);
     }
 
     #[test]
