@@ -1,4 +1,8 @@
-"""How much each peer keeps up with on this machine, in real time, all cores: doubled until it fails, then bisected.
+"""How much Sotto and each peer keep up with on this machine, in real time, all cores: doubled until it fails, then bisected.
+
+Sotto: two-sided calls through its own door, 8 kHz mu-law, sealed and stored, searched by `sotto-load capacity` with the
+objective that it has by default; redaction is off, since it may hold a final back until it knows what follows. Once with
+tiny for both passes, as the peers have it, once without partials, and once with the recognisers that it has by default.
 
 sherpa-onnx: two-sided calls behind its own offline WebSocket server, finals only, best of its settings. Each side has a
 connection; an utterance is sent when the silence that ends it has lasted, the cuts being those of the cost benchmark.
@@ -12,11 +16,13 @@ one after another than they should.
 
 import argparse
 import asyncio
+import http.client
 import json
 import multiprocessing
 import os
 import socket
 import struct
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -29,6 +35,7 @@ import cuts
 import moonshine
 import numpy as np
 import report
+import soundfile
 import streams
 from websockets.asyncio.client import connect
 
@@ -59,6 +66,116 @@ def turned(channel: int, length: int) -> int:
     return round(channel // 2 * GOLDEN % 1 * length)
 
 
+# Sotto
+
+# different calls that are made of the streams
+CALLS = 64
+SOTTO = {
+    "sotto": ("Sotto, partials each 0.5 s, tiny for both", "tiny", True),
+    "sotto-finals": ("Sotto, finals only, tiny", "tiny", False),
+    "sotto-base": ("Sotto, partials each 0.5 s by tiny, finals by base", "base", True),
+}
+CONFIGURATION = """
+data = "{folder}/data"
+[listen]
+calls = "127.0.0.1:{calls}"
+api = "127.0.0.1:{api}"
+[capacity]
+calls = 10000
+calls_per_tenant = 10000
+connections = 20100
+[recognisers]
+partials = "tiny"
+finals = "{finals}"
+[pipeline.partials]
+enabled = {partials}
+[pipeline.redaction]
+{redaction}
+"""
+REDACTION = ("card", "national_id", "account", "phone", "date_of_birth", "email", "name")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class Sotto:
+    """A server of its own, with a key for whoever sends calls."""
+
+    def __init__(self, program: str, folder: Path, finals: str, partials: bool):
+        self.program, self.folder = program, folder
+        self.calls, self.api = free_port(), free_port()
+        self.configuration = folder / "sotto.toml"
+        redaction = "\n".join(f"{name} = false" for name in REDACTION)
+        values = {"folder": folder, "calls": self.calls, "api": self.api, "finals": finals, "redaction": redaction}
+        self.configuration.write_text(CONFIGURATION.format(**values, partials=str(partials).lower()))
+
+    def ready(self) -> bool:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", self.api, timeout=1)
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+
+    def __enter__(self) -> "Sotto":
+        command = [self.program, "--config", str(self.configuration)]
+        with open(self.folder / "server.log", "w") as log:
+            self.process = subprocess.Popen([*command, "serve"], stdout=log, stderr=log)
+        for _ in range(100):
+            if self.ready():
+                break
+            time.sleep(0.1)
+        else:
+            self.process.kill()
+            sys.exit(f"Sotto does not start:\n{(self.folder / 'server.log').read_text()}")
+        made = subprocess.run([*command, "keys", "create", "load"], capture_output=True, text=True, check=True)
+        self.key = made.stdout.strip()
+        return self
+
+    def memory(self) -> float:
+        """The most it has had, in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1000
+
+    def __exit__(self, *_) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+def write_calls(given: "Given", folder: Path) -> list[Path]:
+    """Two-sided calls of the same streams, turned like the peers'."""
+    made = []
+    for call in range(CALLS):
+        sides = []
+        for channel in (2 * call, 2 * call + 1):
+            sound = given.sounds[channel % len(given.sounds)]
+            sides.append(np.roll(sound, -turned(channel, len(sound))))
+        length = max(map(len, sides))
+        made.append(folder / f"{call:02}.wav")
+        soundfile.write(made[-1], np.stack([np.resize(side, length) for side in sides], 1), RATE, subtype="PCM_16")
+    return made
+
+
+def sotto_keeps(name: str, chosen: argparse.Namespace, given: "Given") -> dict:
+    _, finals, partials = SOTTO[name]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        sounds = write_calls(given, folder)
+        with Sotto(f"{chosen.programs}/sotto", folder, finals, partials) as server:
+            command = [f"{chosen.programs}/sotto-load", "capacity", "--two-sided", "given", "--quiet"]
+            command += ["--url", f"ws://127.0.0.1:{server.calls}/v1/stream", "--api", f"http://127.0.0.1:{server.api}"]
+            command += ["--hold", f"{chosen.hold}s", "--from", str(chosen.start), "--confirm", "1", "--name", name]
+            command += ["--out", str(folder)] + [word for sound in sounds for word in ("--audio", str(sound))]
+            print(shlex.join(command[:2]), name, file=sys.stderr, flush=True)
+            # a number that is not kept is no failure
+            subprocess.run(command, stdout=sys.stderr, env=os.environ | {"SOTTO_KEY": server.key})
+            found = json.loads((folder / f"{name}.json").read_text())["capacity"]
+            return found | {"peak_memory_mb": server.memory()}
+
+
 # sherpa-onnx
 
 
@@ -69,9 +186,7 @@ class Server:
         self.models, self.setting, self.folder = models, setting, folder
 
     def __enter__(self) -> "Server":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         work, threads, batch = self.setting
         program = Path(sys.executable).parent / "sherpa-onnx-offline-websocket-server"
         options = {
@@ -306,7 +421,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--hold", type=float, default=60, help="seconds that each number is held")
     parser.add_argument("--start", type=int, default=8, help="the first number that is tried")
     parser.add_argument("--seconds", type=float, help="of each stream; otherwise all")
-    parser.add_argument("--peers", default="sherpa,moonshine,moonshine-as-it-comes", help="only these, by comma")
+    every = ",".join([*SOTTO, "sherpa", "moonshine", "moonshine-as-it-comes"])
+    parser.add_argument("--peers", default=every, help=f"only these, by comma: {every}")
+    parser.add_argument("--programs", default="target/release", help="folder of sotto and sotto-load")
     parser.add_argument("--out", type=Path, default=Path("bench-results"), help="folder for the JSON")
     parser.add_argument("--commit", default="unknown", help="the commit that is measured, for the record")
     return parser.parse_args()
@@ -318,7 +435,12 @@ def main() -> None:
     multiprocessing.set_start_method("spawn")
     given = Given(chosen.models.resolve(), chosen.corpus, chosen.seconds)
     machine, steps, rows, found = report.machine(), [], [], {}
-    if "sherpa" in chosen.peers.split(","):
+    peers = chosen.peers.split(",")
+    for name, (label, *_) in SOTTO.items():
+        if name in peers:
+            found[name] = sotto_keeps(name, chosen, given)
+            rows.append([label, f"{found[name]['calls']} calls of two sides", ""])
+    if "sherpa" in peers:
         best, by = 0, None
         for setting in SETTINGS:
             reached = search("sherpa", sherpa_keeps, setting, best, chosen, given, steps)
@@ -330,7 +452,7 @@ def main() -> None:
         ("moonshine", False, f"{CORES} processes of one thread, no copies"),
         ("moonshine-as-it-comes", True, f"{CORES} processes"),
     ):
-        if name in chosen.peers.split(","):
+        if name in peers:
             best = search(name, moonshine_keeps, as_it_comes, 0, chosen, given, steps)
             found[name] = {"streams": best}
             rows.append(["moonshine-voice 0.1.5, partials each 0.5 s", f"{best} streams", how])
