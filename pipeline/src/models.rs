@@ -159,7 +159,12 @@ pub(crate) fn session_with(
 }
 
 fn builder(environment: &Environment) -> Result<SessionBuilder, ModelError> {
-    let builder = Session::builder(environment)?.with_intra_threads(1)?.with_inter_threads(1)?;
+    // windows differ in length: patterns and an arena would keep the room of each length that ever came
+    let builder = Session::builder(environment)?
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?
+        .with_memory_pattern(false)?
+        .with_execution_providers([ort::ep::CPU::default().with_arena_allocator(false).build()])?;
     if must_widen() {
         return Ok(builder.with_config_entry("session.x64quantprecision", "1")?);
     }
