@@ -167,7 +167,7 @@ def sotto_keeps(name: str, chosen: argparse.Namespace, given: "Given") -> dict:
         with Sotto(f"{chosen.programs}/sotto", folder, finals, partials) as server:
             command = [f"{chosen.programs}/sotto-load", "capacity", "--two-sided", "given", "--quiet"]
             command += ["--url", f"ws://127.0.0.1:{server.calls}/v1/stream", "--api", f"http://127.0.0.1:{server.api}"]
-            command += ["--hold", f"{chosen.hold}s", "--from", str(chosen.start), "--confirm", "1", "--name", name]
+            command += ["--hold", f"{chosen.hold:g}s", "--from", str(chosen.start), "--confirm", "1", "--name", name]
             command += ["--out", str(folder)] + [word for sound in sounds for word in ("--audio", str(sound))]
             print(shlex.join(command[:2]), name, file=sys.stderr, flush=True)
             # a number that is not kept is no failure
