@@ -24,10 +24,10 @@ from shipped import telephone
 HERE = Path(__file__).parent
 INTERFACE = "--streams {streams} --calls {calls} --partials {partials} --json {json}"
 SIDES = {
-    "Sotto, tiny": "{sotto} --partials-by tiny --finals-by tiny",
+    "Sotto (tiny)": "{sotto} --partials-by tiny --finals-by tiny",
     "sherpa-onnx 2.0.1": "{python} {here}/sherpa.py --models {models}",
     "moonshine-voice 0.1.5": "{python} {here}/moonshine.py --models {models}",
-    "Sotto, base": "{sotto} --partials-by tiny --finals-by base",
+    "Sotto (base)": "{sotto} --partials-by tiny --finals-by base",
 }
 PARTIALS = {"sherpa-onnx 2.0.1": "off"}
 # streams that a side plays at once; Sotto plays them in real time
