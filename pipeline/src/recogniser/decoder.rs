@@ -23,7 +23,7 @@ const END: u32 = 2;
 const LOOK_UP: usize = 8;
 
 /// Most tokens of a hypothesis, the prefix among them. A draft is cut to what is left.
-pub(super) fn limit(job: &Job) -> usize {
+fn limit(job: &Job) -> usize {
     token_limit(job.length).max(job.prefix.len() + 1)
 }
 

@@ -172,6 +172,7 @@ mod tests {
     fn bytes_are_rounded_and_centred() {
         assert_eq!([0.0, 1.0, -1.0, 0.5, 1.5].map(|x| byte(x, 1.0)), [128, 129, 127, 128, 130]);
         assert_eq!((byte(1.0, 127.0), byte(-1.0, 127.0)), (255, 1));
+        assert_eq!(nearest(2.5), 2.0);
         assert_eq!([32_767.0, -32_767.0, 0.5, 1.5, -1.2].map(|x| short(x, 1.0)), [32_767, -32_767, 0, 2, -1]);
     }
 
