@@ -6,30 +6,23 @@ stream of its own. sherpa-onnx decodes each utterance once, cut as in the cost b
 """
 
 import argparse
-import csv
-import json
-import shlex
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import report
+import run
 import soundfile
 import streams
 import words
-from shipped import telephone
 
-HERE = Path(__file__).parent
-INTERFACE = "--streams {streams} --calls {calls} --partials {partials} --json {json}"
 SIDES = {
-    "Sotto (tiny)": "{sotto} --partials-by tiny --finals-by tiny",
-    "sherpa-onnx 2.0.1": "{python} {here}/sherpa.py --models {models}",
-    "moonshine-voice 0.1.5": "{python} {here}/moonshine.py --models {models}",
-    "Sotto (base)": "{sotto} --partials-by tiny --finals-by base",
+    "Sotto (tiny)": (run.SOTTO, "0.5"),
+    "sherpa-onnx 2.0.1": (run.peer("sherpa"), "off"),
+    "moonshine-voice 0.1.5": (run.peer("moonshine"), "0.5"),
+    "Sotto (base)": (f"{run.SOTTO} --finals-by base", "0.5"),
 }
-PARTIALS = {"sherpa-onnx 2.0.1": "off"}
 # streams that a side plays at once; Sotto plays them in real time
 AT_ONCE = 48
 
@@ -43,10 +36,8 @@ class Recording:
 
 def write(corpus: Path, folder: Path, heard_as) -> list[Recording]:
     """Every mono recording with a transcript, as WAV files of 16 kHz."""
-    with open(corpus / "manifest.tsv", newline="") as file:
-        manifest = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     made = []
-    for row in manifest:
+    for row in streams.manifest(corpus):
         if not row["transcript"] or soundfile.info(corpus / row["path"]).channels > 1:
             continue
         name = f"{len(made):05}.wav"
@@ -63,34 +54,23 @@ def texts(side: str, chosen: argparse.Namespace, folder: Path, made: list[Record
             batch = made[first : first + AT_ONCE]
             for recording in batch:
                 (part / recording.file).symlink_to(folder / recording.file)
-            answer = part / "answer.json"
-            paths = {"python": sys.executable, "here": HERE, "streams": part, "models": chosen.models, "json": answer}
-            values = {name: shlex.quote(str(path)) for name, path in paths.items()}
-            template = f"{SIDES[side]} {INTERFACE}"
-            command = template.format(**values, sotto=chosen.sotto, calls=len(batch), partials=PARTIALS.get(side, "0.5"))
-            subprocess.run(shlex.split(command), check=True, stdout=sys.stderr, cwd=HERE.parents[1])
-            found |= json.loads(answer.read_text())["texts"]
+            command, partials = SIDES[side]
+            found |= run.answer(command, chosen, part, len(batch), partials)["texts"]
     return found
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__)
     parser.add_argument("--corpus", type=Path, required=True, help="folder with manifest.tsv")
-    parser.add_argument("--models", type=Path, required=True, help="folder of the peers' weights")
     parser.add_argument("--sotto", default="target/release/sotto-peers-side", help="Sotto's side")
     parser.add_argument("--sides", default=",".join(SIDES), help="only these, by comma")
-    parser.add_argument("--out", type=Path, default=Path("bench-results"), help="folder for the JSON")
-    parser.add_argument("--commit", default="unknown", help="the commit that is measured, for the record")
-    chosen = parser.parse_args()
-    # programs are started from the root of the repository
-    chosen.models = chosen.models.resolve()
-    return chosen
+    return report.options(parser)
 
 
 def main() -> None:
     chosen = options()
     machine, found, sides = report.machine(), {}, chosen.sides.split(",")
-    for source, heard_as in (("as recorded", lambda sound: sound), ("telephone", telephone)):
+    for source, heard_as in (("as recorded", lambda sound: sound), ("telephone", streams.telephone)):
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             made = write(chosen.corpus, folder, heard_as)

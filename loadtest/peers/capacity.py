@@ -1,4 +1,5 @@
-"""How much Sotto and each peer keep up with on this machine, in real time, all cores: doubled until it fails, then bisected.
+"""How much Sotto and each peer keep up with on this machine, in real time, all cores: doubled until it fails, then
+bisected.
 
 Sotto: two-sided calls through its own door, 8 kHz mu-law, sealed and stored, searched by `sotto-load capacity` with the
 objective that it has by default; redaction is off, since it may hold a final back until it knows what follows. Once with
@@ -10,8 +11,8 @@ Voice activity runs beside it in real time, since somebody has to make the cuts.
 there 500 ms after that moment.
 
 moonshine-voice: streams with partials each 0.5 s and its own voice activity, one process a core; one thread each and
-answers without copies of the audio, and once more with every option as it comes. It keeps up when 95 of 100 passes are done 500 ms after the last sound they took in was said, and come at most 20 % later
-one after another than they should.
+answers without copies of the audio, and once more with every option as it comes. It keeps up when 95 of 100 passes are
+done 500 ms after the last sound they took in was said, and come at most 20 % later one after another than they should.
 """
 
 import argparse
@@ -22,7 +23,6 @@ import multiprocessing
 import os
 import socket
 import struct
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -101,6 +101,20 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
+def started(name: str, command: list[str], log: Path, ready) -> subprocess.Popen:
+    """A server that has said that it is ready."""
+    with open(log, "w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out)
+    for _ in range(300):
+        if ready():
+            return process
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.kill()
+    sys.exit(f"{name} does not start:\n{log.read_text()}")
+
+
 class Sotto:
     """A server of its own, with a key for whoever sends calls."""
 
@@ -122,15 +136,7 @@ class Sotto:
 
     def __enter__(self) -> "Sotto":
         command = [self.program, "--config", str(self.configuration)]
-        with open(self.folder / "server.log", "w") as log:
-            self.process = subprocess.Popen([*command, "serve"], stdout=log, stderr=log)
-        for _ in range(100):
-            if self.ready():
-                break
-            time.sleep(0.1)
-        else:
-            self.process.kill()
-            sys.exit(f"Sotto does not start:\n{(self.folder / 'server.log').read_text()}")
+        self.process = started("Sotto", [*command, "serve"], self.folder / "server.log", self.ready)
         made = subprocess.run([*command, "keys", "create", "load"], capture_output=True, text=True, check=True)
         self.key = made.stdout.strip()
         return self
@@ -169,7 +175,6 @@ def sotto_keeps(name: str, chosen: argparse.Namespace, given: "Given") -> dict:
             command += ["--url", f"ws://127.0.0.1:{server.calls}/v1/stream", "--api", f"http://127.0.0.1:{server.api}"]
             command += ["--hold", f"{chosen.hold:g}s", "--from", str(chosen.start), "--confirm", "1", "--name", name]
             command += ["--out", str(folder)] + [word for sound in sounds for word in ("--audio", str(sound))]
-            print(shlex.join(command[:2]), name, file=sys.stderr, flush=True)
             # a number that is not kept is no failure
             subprocess.run(command, stdout=sys.stderr, env=os.environ | {"SOTTO_KEY": server.key})
             found = json.loads((folder / f"{name}.json").read_text())["capacity"]
@@ -200,18 +205,15 @@ class Server:
             "log-file": self.folder / "server.log",
         }
         words = [str(program), *(f"--{name}={value}" for name, value in options.items())]
-        with open(self.folder / "server.out", "w") as out:
-            self.process = subprocess.Popen(words, stdout=out, stderr=out)
-        for _ in range(300):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return self
-            except OSError:
-                if self.process.poll() is not None:
-                    break
-                time.sleep(0.1)
-        self.process.kill()
-        sys.exit(f"sherpa-onnx's server does not start:\n{(self.folder / 'server.out').read_text()}")
+        self.process = started("sherpa-onnx's server", words, self.folder / "server.out", self.ready)
+        return self
+
+    def ready(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
 
     def __exit__(self, *_) -> None:
         self.process.terminate()
@@ -415,25 +417,22 @@ def closeness(count: int) -> int:
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__)
     parser.add_argument("--corpus", type=Path, help="folder with manifest.tsv; otherwise the sample call")
-    parser.add_argument("--models", type=Path, required=True, help="folder of the peers' weights")
     parser.add_argument("--hold", type=float, default=60, help="seconds that each number is held")
     parser.add_argument("--start", type=int, default=8, help="the first number that is tried")
     parser.add_argument("--seconds", type=float, help="of each stream; otherwise all")
     every = ",".join([*SOTTO, "sherpa", "moonshine", "moonshine-as-it-comes"])
     parser.add_argument("--peers", default=every, help=f"only these, by comma: {every}")
     parser.add_argument("--programs", default="target/release", help="folder of sotto and sotto-load")
-    parser.add_argument("--out", type=Path, default=Path("bench-results"), help="folder for the JSON")
-    parser.add_argument("--commit", default="unknown", help="the commit that is measured, for the record")
-    return parser.parse_args()
+    return report.options(parser)
 
 
 def main() -> None:
     chosen = options()
     # a fork would take the recogniser's threads along
     multiprocessing.set_start_method("spawn")
-    given = Given(chosen.models.resolve(), chosen.corpus, chosen.seconds)
+    given = Given(chosen.models, chosen.corpus, chosen.seconds)
     machine, steps, rows, found = report.machine(), [], [], {}
     peers = chosen.peers.split(",")
     for name, (label, *_) in SOTTO.items():

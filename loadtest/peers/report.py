@@ -1,5 +1,6 @@
 """What goes with every figure: the machine, the commit, the command; and how a file of results is written."""
 
+import argparse
 import json
 import os
 import platform
@@ -8,6 +9,22 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+
+
+def parser(about: str) -> argparse.ArgumentParser:
+    """With the options that every benchmark has."""
+    made = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--models", type=Path, required=True, help="folder of the peers' weights")
+    made.add_argument("--out", type=Path, default=Path("bench-results"), help="folder for the JSON")
+    made.add_argument("--commit", default="unknown", help="the commit that is measured, for the record")
+    return made
+
+
+def options(made: argparse.ArgumentParser) -> argparse.Namespace:
+    chosen = made.parse_args()
+    # programs are started from the root of the repository
+    chosen.models = chosen.models.resolve()
+    return chosen
 
 
 def machine() -> dict:

@@ -67,16 +67,21 @@ class Heard:
     speech_seconds: float
 
 
-def run(side: Side, chosen: argparse.Namespace, folder: Path, heard: Heard) -> dict:
-    answer = folder / "answer.json"
-    answer.unlink(missing_ok=True)
-    paths = {"python": sys.executable, "here": HERE, "streams": folder, "models": chosen.models, "json": answer}
+def answer(command: str, chosen: argparse.Namespace, folder: Path, calls: int, partials: str) -> dict:
+    """What a side's program answers about the streams of a folder."""
+    file = folder / "answer.json"
+    file.unlink(missing_ok=True)
+    paths = {"python": sys.executable, "here": HERE, "streams": folder, "models": chosen.models, "json": file}
     values = {name: shlex.quote(str(path)) for name, path in paths.items()}
-    command = side.command.format(**values, sotto=chosen.sotto, calls=heard.streams, partials=side.partials)
+    program = shlex.split(command.format(**values, sotto=chosen.sotto, calls=calls, partials=partials))
+    subprocess.run(program, check=True, timeout=LIMIT, stdout=sys.stderr, cwd=HERE.parents[1])
+    return json.loads(file.read_text())
+
+
+def run(side: Side, chosen: argparse.Namespace, folder: Path, heard: Heard) -> dict:
     before, begun = os.times(), time.monotonic()
-    subprocess.run(shlex.split(command), check=True, timeout=LIMIT, stdout=sys.stderr, cwd=HERE.parents[1])
+    result = answer(side.command, chosen, folder, heard.streams, side.partials)
     after, took = os.times(), time.monotonic() - begun
-    result = json.loads(answer.read_text())
     # loading and reading are in this one; what is counted can only be less
     whole = after.children_user + after.children_system - before.children_user - before.children_system
     assert 0 < result["cpu_seconds"] <= whole + 0.1, f"{side.name} counted {result['cpu_seconds']} of {whole} s"
@@ -134,9 +139,8 @@ def table(found: list[dict]) -> str:
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__)
     parser.add_argument("--corpus", type=Path, help="folder with manifest.tsv; otherwise the sample call")
-    parser.add_argument("--models", type=Path, required=True, help="folder of the peers' weights")
     parser.add_argument("--sotto", default="target/release/sotto-peers-side", help="Sotto's side")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--streams", type=int, default=64, help="channels for Sotto; 64 are 32 calls with two sides")
@@ -144,12 +148,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--peer-streams", type=int, help="channels for the peers; otherwise every different one")
     parser.add_argument("--seconds", type=float, help="of each stream; otherwise all")
     parser.add_argument("--sides", help=f"only these, by comma: {','.join(side.name for side in SIDES)}")
-    parser.add_argument("--out", type=Path, default=Path("bench-results"), help="folder for the JSON")
-    parser.add_argument("--commit", default="unknown", help="the commit that is measured, for the record")
-    chosen = parser.parse_args()
-    # programs are started from the root of the repository
-    chosen.models = chosen.models.resolve()
-    return chosen
+    return report.options(parser)
 
 
 def main() -> None:

@@ -5,8 +5,6 @@ Windows are the utterances of a corpus, cut as `cuts.py` says, and the same ones
 mu-law), and spoken quietly (a fifth as loud).
 """
 
-import argparse
-import csv
 import json
 import shlex
 import subprocess
@@ -20,7 +18,6 @@ import numpy as np
 import onnxruntime
 import report
 import soundfile
-import soxr
 import streams
 import words
 from weights import tokens
@@ -98,23 +95,13 @@ class Shipped:
         return found
 
 
-def telephone(sound: np.ndarray) -> np.ndarray:
-    """At 8 kHz, each sample in 8 bits by the mu-law, and back at 16 kHz."""
-    narrow = np.clip(soxr.resample(sound, streams.RATE, streams.RATE // 2), -1, 1)
-    coded = np.round(np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256) * 127) / 127
-    decoded = np.sign(coded) * np.expm1(np.abs(coded) * np.log(256)) / 255
-    return soxr.resample(decoded, streams.RATE // 2, streams.RATE).astype(np.float32)
-
-
 def write_windows(corpus: Path, voice: cuts.Voice, folder: Path) -> tuple[list[Window], dict[str, str]]:
-    with open(corpus / "manifest.tsv", newline="") as file:
-        manifest = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     made, said = [], {}
-    for row in manifest:
+    for row in streams.manifest(corpus):
         if not row["transcript"]:
             continue
         clean = streams.read(corpus / row["path"])
-        for source, sound in (("as recorded", clean), ("telephone", telephone(clean)), ("quiet", QUIET * clean)):
+        for source, sound in (("as recorded", clean), ("telephone", streams.telephone(clean)), ("quiet", QUIET * clean)):
             clip = f"{row['path']} {source}"
             said[clip] = streams.plain(row["transcript"])
             [probabilities] = voice.probabilities([sound])
@@ -165,12 +152,9 @@ def compare(windows: list[Window], said: dict, pieces: list[bytes], shipped: dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.parser(__doc__)
     parser.add_argument("--corpus", type=Path, required=True, help="folder with manifest.tsv")
-    parser.add_argument("--models", type=Path, required=True, help="folder of the shipped graphs")
     parser.add_argument("--sotto", default="target/release/sotto-tokens", help="Sotto's side")
-    parser.add_argument("--out", type=Path, default=Path("bench-results"), help="folder for the JSON")
-    parser.add_argument("--commit", default="unknown", help="the commit that is measured, for the record")
     chosen = parser.parse_args()
     pieces = tokens((chosen.models / "tokenizer.bin").read_bytes())
     with tempfile.TemporaryDirectory() as temporary:

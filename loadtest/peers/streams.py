@@ -46,12 +46,25 @@ def plain(transcript: str) -> str:
     return re.sub(r"\[[^]]*\]|<[^>]*>", "", transcript)
 
 
-def from_corpus(corpus: Path) -> list[tuple[str, np.ndarray, str]]:
+def telephone(sound: np.ndarray) -> np.ndarray:
+    """At 8 kHz, each sample in 8 bits by the mu-law, and back at 16 kHz."""
+    narrow = np.clip(soxr.resample(sound, RATE, RATE // 2), -1, 1)
+    coded = np.round(np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256) * 127) / 127
+    decoded = np.sign(coded) * np.expm1(np.abs(coded) * np.log(256)) / 255
+    return soxr.resample(decoded, RATE // 2, RATE).astype(np.float32)
+
+
+def manifest(corpus: Path) -> list[dict[str, str]]:
+    """The recordings of a corpus: `path`, `transcript` and more of each."""
     with open(corpus / "manifest.tsv", newline="") as file:
-        manifest = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    calls = [row for row in manifest if row["path"].startswith("harper_valley/")]
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def from_corpus(corpus: Path) -> list[tuple[str, np.ndarray, str]]:
+    recordings = manifest(corpus)
+    calls = [row for row in recordings if row["path"].startswith("harper_valley/")]
     found = [("call", read(corpus / row["path"]), plain(row["transcript"])) for row in calls]
-    clips = [row for row in manifest if row["path"].startswith("librispeech_test_other/") and row["transcript"]]
+    clips = [row for row in recordings if row["path"].startswith("librispeech_test_other/") and row["transcript"]]
     random = np.random.RandomState(1)
     for row in range(ROWS):
         parts, said = [], []
