@@ -1,7 +1,7 @@
 # Sotto: two commands do everything. `make demo` runs the main job, `make test` passes the tests.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup web build demo test lint screenshots bench bench-peers clean
+.PHONY: help setup web build demo engines engines-stop test lint screenshots bench bench-peers clean
 
 CARGO_FLAGS ?=
 
@@ -20,9 +20,15 @@ build: web ## the release binary
 demo: build ## play a two-sided call through a real Sotto and watch the transcript roll
 	@source tools/env && exec target/release/sotto demo tests/audio/sample_call.flac --scorecards docs/examples/scorecards
 
-test: web ## unit and whole-system tests, in a real browser too
+engines: ## a real Kafka and a real CQL server on this machine, in target/engines
+	@tools/engines start
+
+engines-stop: ## stop them and forget their data
+	@tools/engines stop
+
+test: web ## unit and whole-system tests, in a real browser and on a real Kafka and CQL server too
 	@dashboards/alerts/check
-	@source tools/env && source tools/node && CHROMIUM="$$(tools/browser | tail -n 1)" && export CHROMIUM && cargo test --workspace --locked $(CARGO_FLAGS)
+	@tools/test $(CARGO_FLAGS)
 
 lint: web ## rustfmt, clippy with warnings as errors, cargo-deny, typos
 	@tools/lint

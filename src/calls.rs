@@ -4,32 +4,40 @@ use std::{
     collections::{BTreeMap, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use sotto_access::{ApiKeys, Denied, Purpose};
-use sotto_events::{CallId, CallInput, Clock, EndReason, EventBody, Finish, StartedCall, TenantId};
+use sotto_events::{CallId, CallInput, Clock, EndReason, EventBody, Finish, StartedCall, TenantId, Timestamp};
 use sotto_ingest::{Calls, OpenCall, OpenRequest, Refusal, Sender, TwilioAccount, Update, port::BoxFuture};
 use sotto_pipeline::{CallOutput, CallTask, Engine, PipelineSettings, Resume};
-use sotto_storage::{CallRecorder, NewCall, OpenedCall, Recorder, StorageError, vault::CallRow, writer::Writer};
+use sotto_storage::{
+    CallRecorder, NewCall, OpenedCall, Recorder, StorageError,
+    bus::{Live, ON_AIR},
+    vault::CallRow,
+};
 use tokio::{
     sync::{
+        broadcast::error::RecvError,
         mpsc::{self, error::TrySendError},
         watch,
     },
-    time::timeout,
+    time::interval,
 };
 
-use crate::{config::Capacity, scorecards::Scorecards};
+use crate::{
+    config::Capacity,
+    failure::{Failure, failure},
+    presence::{BEAT, Elsewhere},
+    scorecards::Scorecards,
+};
 
 /// Messages of audio a call may have waiting; then its socket is read no further.
 const INPUTS: usize = 64;
 const OUTPUTS: usize = 16;
 /// Updates a caller may have waiting; beyond it partials are dropped, and a missed event ends the socket.
 const UPDATES: usize = 256;
-/// How long a call that is opened waits for earlier events to reach their rows.
-const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 /// When speech work has waited this long, calls on air are about to suffer: no new ones.
 const OVERLOAD: Duration = Duration::from_millis(250);
 
@@ -53,6 +61,8 @@ struct OnAir {
     done: watch::Receiver<()>,
     /// To park it again, should whoever takes it over fail to.
     request: OpenRequest,
+    /// When this node took it up.
+    since: Timestamp,
 }
 
 #[derive(Default)]
@@ -61,6 +71,8 @@ struct Table {
     /// Calls whose socket broke. They keep their place.
     parked: HashMap<Id, Parked>,
     parkings: u64,
+    /// Calls that other nodes feed.
+    elsewhere: Elsewhere,
 }
 
 /// A call that waits for its caller.
@@ -68,16 +80,20 @@ struct Parked {
     /// Another one for each time, so that an old timer leaves a resumed call alone.
     number: u64,
     request: OpenRequest,
+    /// When this node had taken it up.
+    since: Timestamp,
+    /// Another node's, found open and fed by nobody. It takes no place here.
+    found: bool,
 }
 
 impl Table {
     fn places(&self) -> usize {
-        self.on_air.len() + self.parked.len()
+        self.on_air.len() + self.parked.values().filter(|parked| !parked.found).count()
     }
 
     fn places_of(&self, tenant: &TenantId) -> usize {
-        let ids = self.on_air.keys().chain(self.parked.keys());
-        ids.filter(|(owner, _)| owner == tenant).count()
+        let parked = self.parked.iter().filter(|(_, parked)| !parked.found).map(|(id, _)| id);
+        self.on_air.keys().chain(parked).filter(|(owner, _)| owner == tenant).count()
     }
 
     fn knows(&self, id: &Id) -> bool {
@@ -125,7 +141,6 @@ impl CallMetrics {
 pub struct Parts {
     pub engine: Engine,
     pub recorder: Recorder,
-    pub writer: Arc<Writer>,
     pub keys: Arc<ApiKeys>,
     pub clock: Arc<dyn Clock>,
     pub pipeline: PipelineSettings,
@@ -143,11 +158,18 @@ pub struct CallRegistry {
     parts: Arc<Parts>,
     table: Arc<Mutex<Table>>,
     draining: Arc<watch::Sender<bool>>,
+    /// Tells this node from others.
+    node: [u8; 8],
 }
 
 impl CallRegistry {
-    pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), table: Arc::default(), draining: Arc::new(watch::Sender::new(false)) }
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn new(parts: Parts) -> Result<Self, Failure> {
+        let mut node = [0; 8];
+        getrandom::fill(&mut node).map_err(|error| failure(format!("no random numbers: {error}")))?;
+        let draining = Arc::new(watch::Sender::new(false));
+        Ok(Self { parts: Arc::new(parts), table: Arc::default(), draining, node })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -165,9 +187,10 @@ impl CallRegistry {
         !*self.draining.borrow()
     }
 
-    /// Whether someone feeds the call at this moment.
+    /// Whether someone feeds the call at this moment, here or at another node.
     pub fn on_air(&self, tenant: &TenantId, call: &CallId) -> bool {
-        self.table().on_air.contains_key(&(tenant.clone(), call.clone()))
+        let (id, table) = ((tenant.clone(), call.clone()), self.table());
+        table.on_air.contains_key(&id) || table.elsewhere.feeds(&id, Instant::now())
     }
 
     /// Calls on air.
@@ -175,9 +198,18 @@ impl CallRegistry {
         self.table().on_air.len()
     }
 
-    /// Calls that were open when the server last stopped wait for their callers like any whose socket broke.
+    /// Calls that were open when the server last stopped, or whose node is gone, wait for their callers like any whose
+    /// socket broke.
     pub fn adopt(&self, open: Vec<CallRow>) {
+        let shared = self.parts.recorder.is_shared();
         for row in open {
+            let id = (row.tenant.clone(), row.call.clone());
+            {
+                let table = self.table();
+                if table.knows(&id) || table.elsewhere.feeds(&id, Instant::now()) {
+                    continue;
+                }
+            }
             let request = OpenRequest {
                 sender: Sender { tenant: row.tenant, agent: None },
                 call: row.call,
@@ -186,11 +218,61 @@ impl CallRegistry {
                 metadata: BTreeMap::new(),
                 resume: true,
             };
-            self.park(request);
+            self.park(request, shared);
         }
     }
 
-    fn park(&self, request: OpenRequest) {
+    /// With other nodes: tells them what is on air here, hears it of them, and takes up what nobody feeds. Runs for ever.
+    pub async fn keep_company(self) {
+        let mut live = self.parts.recorder.watch();
+        let mut beat = interval(BEAT);
+        let mut look = interval(Duration::from_secs(self.parts.capacity.resume_seconds.max(10)));
+        loop {
+            tokio::select! {
+                _ = beat.tick() => self.announce(),
+                _ = look.tick() => match self.parts.recorder.open_calls().await {
+                    Ok(open) => self.adopt(open),
+                    Err(error) => tracing::warn!(%error, "calls that nobody feeds cannot be looked for now"),
+                },
+                update = live.recv() => match update {
+                    Ok(live) if live.kind == ON_AIR => self.hear(&live),
+                    // the next beat tells again
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+
+    fn announce(&self) {
+        let mut table = self.table();
+        table.elsewhere.forget_silent(Instant::now());
+        for (id, on_air) in &table.on_air {
+            self.parts.recorder.announce((&id.0, &id.1), on_air.since, &self.node);
+        }
+    }
+
+    fn hear(&self, live: &Live) {
+        if live.sealed == self.node {
+            return;
+        }
+        let id = (live.tenant.clone(), live.call.clone());
+        let mut table = self.table();
+        let (on_air, parked) = (table.on_air.get(&id), table.parked.get(&id));
+        let since = on_air.map(|on_air| on_air.since).max(parked.map(|parked| parked.since));
+        // it had the call before this node, and is about to hear of it
+        if since.is_some_and(|since| live.seq <= since.0 as u64) {
+            return;
+        }
+        if let Some(on_air) = on_air {
+            on_air.stop.send_replace(true);
+        }
+        table.parked.remove(&id);
+        self.parts.metrics.parked.set(table.parked.len() as i64);
+        table.elsewhere.hear(id, Instant::now());
+    }
+
+    fn park(&self, request: OpenRequest, found: bool) {
         // the server itself gives it up, whoever sent it
         let sender = Sender { agent: None, ..request.sender.clone() };
         let request = OpenRequest { sender, resume: true, ..request };
@@ -199,7 +281,8 @@ impl CallRegistry {
             let mut table = self.table();
             table.parkings += 1;
             let number = table.parkings;
-            table.parked.insert(id.clone(), Parked { number, request: request.clone() });
+            let since = if found { Timestamp::default() } else { self.parts.clock.now() };
+            table.parked.insert(id.clone(), Parked { number, request: request.clone(), since, found });
             self.parts.metrics.parked.set(table.parked.len() as i64);
             number
         };
@@ -208,13 +291,21 @@ impl CallRegistry {
             tokio::time::sleep(Duration::from_secs(registry.parts.capacity.resume_seconds)).await;
             let waits = registry.table().parked.get(&id).is_some_and(|parked| parked.number == number);
             if waits {
-                registry.give_up(request).await;
+                registry.give_up(request, found).await;
             }
         });
     }
 
     /// Ends a call whose caller did not come back.
-    async fn give_up(&self, request: OpenRequest) {
+    async fn give_up(&self, request: OpenRequest, found: bool) {
+        if found {
+            // every node found it: who is first ends it, and the others see that it is over
+            let mut late = [0; 2];
+            if let Err(error) = getrandom::fill(&mut late) {
+                tracing::debug!(%error, "no random numbers; not waiting");
+            }
+            tokio::time::sleep(Duration::from_millis(u64::from(u16::from_be_bytes(late)) / 16)).await;
+        }
         match self.begin(request).await {
             Ok(mut open) => {
                 drop(open.inputs.send(CallInput::Finish(Finish::End(EndReason::Lost))).await);
@@ -235,7 +326,11 @@ impl CallRegistry {
                     None => {
                         let (stop, stopped) = watch::channel(false);
                         let (alive, done) = watch::channel(());
-                        table.on_air.insert(id.clone(), OnAir { stop, done, request: request.clone() });
+                        let since = self.parts.clock.now();
+                        table.on_air.insert(id.clone(), OnAir { stop, done, request: request.clone(), since });
+                        if self.parts.recorder.is_shared() {
+                            self.parts.recorder.announce((&id.0, &id.1), since, &self.node);
+                        }
                         let parked = table.parked.remove(id).map(|parked| parked.request).or(taken_over);
                         self.parts.metrics.on_air.set(table.on_air.len() as i64);
                         self.parts.metrics.parked.set(table.parked.len() as i64);
@@ -309,7 +404,7 @@ impl CallRegistry {
             drop(seat);
             // parked only once its place on air is free, so that a caller who comes back finds it so
             if let Some(request) = lost {
-                registry.park(request);
+                registry.park(request, false);
             }
         });
         Ok(OpenCall { position, seq, inputs, updates, busy })
@@ -335,9 +430,6 @@ impl CallRegistry {
                 Refusal::Storage
             }
         };
-        // what was appended before must be in rows, or the place to go on from would be too early
-        let caught_up = timeout(OPEN_PATIENCE, self.parts.writer.catch_up()).await;
-        caught_up.unwrap_or(Err(StorageError::Busy)).map_err(failed)?;
         let new = NewCall {
             tenant: request.sender.tenant.clone(),
             call: request.call.clone(),
@@ -366,7 +458,7 @@ impl Drop for Seat {
             self.registry.parts.metrics.on_air.set(table.on_air.len() as i64);
         }
         if let Some(request) = self.parked.take() {
-            self.registry.park(request);
+            self.registry.park(request, false);
         }
     }
 }

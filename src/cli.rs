@@ -27,7 +27,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Take calls until told to stop (SIGTERM or Ctrl-C drains).
-    Serve,
+    Serve {
+        /// Do only these, with commas between; the configuration's `roles` when not said.
+        #[arg(long, value_delimiter = ',', value_name = "ROLES")]
+        roles: Vec<crate::config::Role>,
+    },
     /// Write down recorded calls, through the same pipeline as live ones.
     Transcribe(Transcribe),
     /// Measure the conversation on a recorded call: who talks how much, over whom, how fast.
@@ -43,6 +47,10 @@ pub enum Command {
     /// Manage the people who look at calls, in the data folder of this machine.
     #[command(subcommand)]
     Users(Users),
+    /// Back the data folder up, sealed, also while a server runs on it.
+    Backup(Backup),
+    /// Make a data folder from a backup.
+    Restore(Restore),
     /// Check and show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -56,6 +64,24 @@ pub enum Command {
     },
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// Where archives go, with the newest keys of calls beside them.
+    pub folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// One of the archives.
+    pub archive: PathBuf,
+    /// The keys of calls; call-keys.sotto beside the archive when it is not said.
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<PathBuf>,
+    /// The list of erased calls; `erased` beside the archive when it is not said.
+    #[arg(long, value_name = "FILE")]
+    pub erased: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 //! lists every setting.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env,
     ffi::OsString,
     fs,
@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use sotto_events::TenantId;
 use sotto_ingest::Limits;
 use sotto_pipeline::{PipelineSettings, Recognisers, RedactionSettings};
-use sotto_storage::{Retention, RetentionPolicies};
+use sotto_storage::{
+    Retention, RetentionPolicies, backup::ERASED, bus::kafka::KafkaSettings, vault::scylla::ScyllaSettings,
+};
 
 use crate::scorecards::ScorecardFolders;
 
@@ -22,6 +24,18 @@ use crate::scorecards::ScorecardFolders;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(String);
+
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes calls and writes them down.
+    Ingest,
+    /// Brings what is on the bus into rows.
+    Writer,
+    /// Shows calls: the API and its pages.
+    Board,
+}
 
 /// Where Sotto listens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -83,6 +97,8 @@ pub struct Tenant {
     pub twilio: Option<Twilio>,
     /// Instead of the folder at the top.
     pub scorecards: Option<PathBuf>,
+    /// Its rows are in a keyspace of their own; with `[scylla]` only.
+    pub own_keyspace: bool,
 }
 
 /// What a tenant keeps for another time than `[retention]` says. Seconds.
@@ -119,10 +135,17 @@ pub struct Twilio {
 pub struct Config {
     /// Databases and the root key.
     pub data: PathBuf,
+    /// File of the root key; `root.key` in the data folder when it is not said. Nodes that share a vault share it.
+    pub root_key: Option<PathBuf>,
+    /// List of erased calls, to which restored backups keep; `erased` in the data folder when it is not said. Best
+    /// where the backups are.
+    pub erased: Option<PathBuf>,
     /// Folder of the speech models.
     pub models: Option<PathBuf>,
     /// Folder of the scorecards, one TOML file each.
     pub scorecards: Option<PathBuf>,
+    /// What this node does; with fewer than all, other nodes must do the rest.
+    pub roles: BTreeSet<Role>,
     /// Seconds between two sweeps of what has expired.
     pub sweep_seconds: u64,
     pub listen: Listen,
@@ -131,6 +154,10 @@ pub struct Config {
     pub pipeline: PipelineSettings,
     pub limits: Limits,
     pub retention: Retention,
+    /// The bus, instead of the embedded one.
+    pub kafka: Option<KafkaSettings>,
+    /// The vault, instead of the embedded one.
+    pub scylla: Option<ScyllaSettings>,
     pub tenants: BTreeMap<TenantId, Tenant>,
 }
 
@@ -138,8 +165,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data: home("XDG_DATA_HOME", ".local/share").join("sotto"),
+            root_key: None,
+            erased: None,
             models: None,
             scorecards: None,
+            roles: BTreeSet::from([Role::Ingest, Role::Writer, Role::Board]),
             sweep_seconds: 60,
             listen: Listen::default(),
             capacity: Capacity::default(),
@@ -147,6 +177,8 @@ impl Default for Config {
             pipeline: PipelineSettings::default(),
             limits: Limits::default(),
             retention: Retention::default(),
+            kafka: None,
+            scylla: None,
             tenants: BTreeMap::new(),
         }
     }
@@ -196,6 +228,15 @@ impl Config {
                 })?;
             }
         }
+        let secret = |name| set(name).map(|text| text.to_string_lossy().into_owned());
+        if let (Some(password), Some(sasl)) =
+            (secret("SOTTO_KAFKA_PASSWORD"), self.kafka.as_mut().and_then(|kafka| kafka.sasl.as_mut()))
+        {
+            sasl.password = password;
+        }
+        if let (Some(password), Some(scylla)) = (secret("SOTTO_SCYLLA_PASSWORD"), &mut self.scylla) {
+            scylla.password = Some(password);
+        }
         Ok(())
     }
 
@@ -203,9 +244,27 @@ impl Config {
         self.pipeline.validate().map_err(|why| ConfigError(format!("pipeline.{why}")))?;
         self.limits.validate().map_err(ConfigError)?;
         self.retention.validate().map_err(ConfigError)?;
+        if self.roles.is_empty() {
+            return Err(ConfigError("roles is empty; give some of ingest, writer, board".to_owned()));
+        }
+        if self.roles.len() < Self::default().roles.len() && (self.kafka.is_none() || self.scylla.is_none()) {
+            return Err(ConfigError(
+                "roles: a node that does not do all needs [kafka] and [scylla], which it shares with the others"
+                    .to_owned(),
+            ));
+        }
+        if let Some(kafka) = &self.kafka {
+            kafka.validate().map_err(|why| ConfigError(format!("kafka.{why}")))?;
+        }
+        if let Some(scylla) = &self.scylla {
+            scylla.validate().map_err(|why| ConfigError(format!("scylla.{why}")))?;
+        }
         for (tenant, settings) in &self.tenants {
             let problem = |why: &str| ConfigError(format!("tenants.{tenant}: {why}"));
             settings.retention.over(&self.retention).validate().map_err(|why| problem(&why))?;
+            if settings.own_keyspace && self.scylla.is_none() {
+                return Err(problem("own_keyspace needs [scylla]; without it every tenant is in the same file"));
+            }
             let Some(twilio) = &settings.twilio else { continue };
             if twilio.auth_token.trim().is_empty() {
                 return Err(problem("twilio.auth_token is empty; give the account's auth token"));
@@ -242,6 +301,38 @@ impl Config {
                 .map_or_else(|| home("XDG_CACHE_HOME", ".cache").join("sotto"), PathBuf::from);
             cache.join("models/moonshine-en-4")
         })
+    }
+
+    /// Whether this node does that.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// Does only these.
+    pub fn with_roles(mut self, roles: &[Role]) -> Result<Self, ConfigError> {
+        if !roles.is_empty() {
+            self.roles = roles.iter().copied().collect();
+            self.validate()?;
+        }
+        Ok(self)
+    }
+
+    /// The file of the root key.
+    pub fn root_key(&self) -> PathBuf {
+        self.root_key.clone().unwrap_or_else(|| self.data.join("root.key"))
+    }
+
+    /// The list of erased calls.
+    pub fn erased(&self) -> PathBuf {
+        self.erased.clone().unwrap_or_else(|| self.data.join(ERASED))
+    }
+
+    /// ScyllaDB, and which tenants have a keyspace of their own there.
+    pub fn scylla(&self) -> Option<ScyllaSettings> {
+        let mut scylla = self.scylla.clone()?;
+        let own = self.tenants.iter().filter(|(_, settings)| settings.own_keyspace);
+        scylla.own_keyspaces = own.map(|(tenant, _)| tenant.clone()).collect();
+        Some(scylla)
     }
 
     /// Retention of every tenant.
@@ -284,6 +375,11 @@ impl Config {
         for twilio in shown.tenants.values_mut().filter_map(|tenant| tenant.twilio.as_mut()) {
             "********".clone_into(&mut twilio.auth_token);
         }
+        let sasl = shown.kafka.as_mut().and_then(|kafka| kafka.sasl.as_mut()).map(|sasl| &mut sasl.password);
+        let scylla = shown.scylla.as_mut().and_then(|scylla| scylla.password.as_mut());
+        for password in sasl.into_iter().chain(scylla) {
+            "********".clone_into(password);
+        }
         toml::to_string_pretty(&shown).map_err(|error| ConfigError(error.to_string()))
     }
 }
@@ -309,6 +405,11 @@ mod tests {
             ("[tenants.a.twilio]\nauth_token = \" \"\nurl = \"wss://a/x\"", "auth_token is empty"),
             ("[tenants.a.twilio]\nauth_token = \"x\"\nurl = \"https://a/x\"", "wss://"),
             ("[tenants.a.retention]\npersonal_seconds = 99999999", "tenants.a"),
+            ("roles = []", "some of ingest"),
+            ("roles = [\"board\"]", "[kafka] and [scylla]"),
+            ("[kafka]", "kafka.brokers"),
+            ("[scylla]\nnodes = []", "scylla.nodes"),
+            ("[tenants.a]\nown_keyspace = true", "needs [scylla]"),
         ] {
             let error = check(text).unwrap_err();
             assert!(error.contains(wanted), "{error}");
@@ -317,7 +418,13 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_when_shown() {
-        let config = check("[tenants.acme.twilio]\nauth_token = \"hush\"\nurl = \"wss://a.example/x\"").unwrap();
+        let config = check(
+            "[kafka]\nbrokers = \"a:1\"\ntls.enabled = true\n\
+             sasl = { mechanism = \"PLAIN\", username = \"a\", password = \"hush\" }\n\
+             [scylla]\nnodes = [\"a:1\"]\nusername = \"a\"\npassword = \"hush\"\n\
+             [tenants.acme.twilio]\nauth_token = \"hush\"\nurl = \"wss://a.example/x\"",
+        )
+        .unwrap();
         let shown = config.show().unwrap();
         assert!(!shown.contains("hush") && shown.contains("********"));
     }

@@ -55,6 +55,12 @@ pub async fn run(mut config: Config, path: &Path, scorecards: Option<PathBuf>) -
     let recording = file::read(path)?;
     config.data = config.data.with_file_name("sotto-demo");
     config.scorecards = scorecards.or(config.scorecards);
+    // of its own in all it keeps
+    config = Config { kafka: None, scylla: None, root_key: None, erased: None, ..config };
+    config.roles = Config::default().roles;
+    for tenant in config.tenants.values_mut() {
+        tenant.own_keyspace = false;
+    }
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     config.listen = Listen { calls: anywhere, api: anywhere, ..Listen::default() };
     note("demo: starting Sotto (models, keys, people, databases, sockets)");
@@ -132,8 +138,9 @@ impl Demo {
     }
 
     fn player(&self, number: usize) -> Result<Player, Failure> {
+        let calls = self.server.calls_address.ok_or_else(|| failure("no calls are taken"))?;
         Ok(Player {
-            url: format!("ws://{}/v1/stream", self.server.calls_address),
+            url: format!("ws://{calls}/v1/stream"),
             key: self.key.clone(),
             call: random_call("demo")?,
             recording: self.recording.clone(),

@@ -1,13 +1,17 @@
 //! The `sotto` binary: puts the rooms together behind one command line.
 
+mod backup;
 mod calls;
 mod cli;
 mod client;
 mod config;
 mod demo;
+mod engines;
 mod failure;
+mod presence;
 mod print;
 mod remote;
+mod replica;
 mod score;
 mod scorecards;
 mod server;
@@ -37,7 +41,7 @@ fn main() -> ExitCode {
     // both ends of TLS use ring; a provider that is installed already is the same one
     drop(rustls::crypto::ring::default_provider().install_default());
     let filter = EnvFilter::try_from_env("SOTTO_LOG");
-    let level = if matches!(cli.command, Command::Serve) { "info" } else { "warn" };
+    let level = if matches!(cli.command, Command::Serve { .. }) { "info" } else { "warn" };
     tracing_subscriber::fmt()
         .json()
         .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(level)))
@@ -47,7 +51,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&failure(error.to_string())),
     };
-    let interruptible = !matches!(cli.command, Command::Serve | Command::Demo { .. });
+    let interruptible = !matches!(cli.command, Command::Serve { .. } | Command::Demo { .. });
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = run(cli) => outcome.map(|()| ExitCode::SUCCESS),
@@ -65,13 +69,15 @@ fn report(failure: &Failure) -> ExitCode {
 async fn run(cli: Cli) -> Result<(), Failure> {
     let config = || Config::load(cli.config.as_deref());
     match cli.command {
-        Command::Serve => serve(&config()?).await,
+        Command::Serve { roles } => serve(&config()?.with_roles(&roles)?).await,
         Command::Transcribe(options) => transcribe::run(&config()?, &options).await,
         Command::Score(options) => score::run(&config()?, &options).await,
         Command::Send(options) => client::send(&options).await,
         Command::Calls(command) => remote::run(command).await,
         Command::Keys(command) => keys(&config()?, command),
         Command::Users(command) => users::run(&config()?, command),
+        Command::Backup(options) => backup::backup(&config()?, &options),
+        Command::Restore(options) => backup::restore(&config()?, &options),
         Command::Config(ConfigCommand::Check) => {
             let config = config()?;
             scorecards::Scorecards::load(config.scorecard_folders(), &prometheus::Registry::new())?;
@@ -92,8 +98,17 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 
 async fn serve(config: &Config) -> Result<(), Failure> {
     let server = server::Server::start(config).await?;
-    tracing::info!(calls = %server.calls_address, api = %server.api_address, "ready");
-    out(&format!("sotto is ready: calls on {}, API on {}", server.calls_address, server.api_address));
+    let api = server.api_address;
+    match server.calls_address {
+        Some(calls) => {
+            tracing::info!(%calls, %api, "ready");
+            out(&format!("sotto is ready: calls on {calls}, API on {api}"));
+        }
+        None => {
+            tracing::info!(%api, "ready");
+            out(&format!("sotto is ready: API on {api}"));
+        }
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

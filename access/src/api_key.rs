@@ -10,6 +10,7 @@ use sotto_events::{TenantId, Timestamp};
 use crate::{
     AccessError,
     database::{Database, parsed},
+    replica::{Replica, Table},
     secret::{self, Secret},
 };
 
@@ -27,6 +28,15 @@ CREATE TABLE IF NOT EXISTS api_keys (
     parent TEXT
 ) WITHOUT ROWID;
 ";
+
+const SHARED: [Table; 1] = [Table {
+    name: "api_keys",
+    key: "id",
+    columns: &[
+        "id", "tenant", "name", "purposes", "hash", "created_at", "expires_at", "revoked_at", "token", "agent", "parent",
+    ],
+    blobs: &["hash"],
+}];
 
 /// What a key may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -165,6 +175,11 @@ impl ApiKeys {
         }
         drop(connection);
         Ok(Self { database })
+    }
+
+    /// As other nodes share it.
+    pub fn replica(&self) -> Replica<'_> {
+        Replica { database: &self.database, tables: &SHARED }
     }
 
     /// Makes a key.

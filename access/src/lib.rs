@@ -4,12 +4,14 @@ mod api_key;
 mod database;
 mod lockout;
 mod policy;
+mod replica;
 mod secret;
 pub mod tls;
 mod user;
 
 pub use api_key::{ApiKeys, Denied, KeyHolder, KeyInfo, Purpose, Purposes, TOKEN_LIFE_SECONDS};
 pub use policy::{Action, Owners, Principal, Scope, scope};
+pub use replica::{Change, Replica};
 pub use secret::Secret;
 pub use user::{LoginError, Role, SESSION_SECONDS, Session, User, Users};
 

@@ -11,6 +11,7 @@ use crate::{
     AccessError,
     database::{Database, parsed},
     lockout::Lockout,
+    replica::{Replica, Table},
     secret::{self, Secret},
 };
 
@@ -42,6 +43,22 @@ CREATE TABLE IF NOT EXISTS links (
 ) WITHOUT ROWID;
 PRAGMA foreign_keys = ON;
 ";
+
+const SHARED: [Table; 3] = [
+    Table {
+        name: "users",
+        key: "login",
+        columns: &["login", "tenant", "name", "role", "teams", "password", "created_at"],
+        blobs: &[],
+    },
+    Table {
+        name: "sessions",
+        key: "id",
+        columns: &["id", "hash", "login", "seen_at", "expires_at"],
+        blobs: &["hash"],
+    },
+    Table { name: "links", key: "id", columns: &["id", "hash", "login", "expires_at"], blobs: &["hash"] },
+];
 
 /// What a person is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +167,11 @@ impl Users {
     /// When it is not a sound database.
     pub fn open(file: &Path) -> Result<Self, AccessError> {
         Ok(Self { database: Database::open(file, SCHEMA)?, lockout: Lockout::default() })
+    }
+
+    /// As other nodes share it.
+    pub fn replica(&self) -> Replica<'_> {
+        Replica { database: &self.database, tables: &SHARED }
     }
 
     /// Adds a person, or changes name, role and teams of one.

@@ -261,11 +261,10 @@ BOARDS = {
     ]),
     "storage": ("Storage", [
         panel(1, "Made and in rows", "suffix: events/s", "The two lines lie on each other.", RECORDED),
-        panel(2, "Not in rows yet", "suffix: events",
-              "Events made less rows written, over 10 minutes. Around 0; below 0 after a start that writes what was "
-              "left. Rising: the writer falls behind.",
-              {"{{instance}}": f"sum by (instance) (increase(sotto_call_events_total{{@, {EVENTS}}}[10m]))"
-                               " - sum by (instance) (increase(sotto_vault_rows_total{@}[10m]))"}, least=None),
+        panel(2, "Not in rows yet", "suffix: records",
+              "Records on the bus that the writers have not passed. Around 0; high after a start that writes what was "
+              "left. Rising: the writer falls behind. Nodes that share a bus measure the same.",
+              {"{{instance}}": total("sotto_bus_lag_records", "instance")}),
         panel(3, "Rows that had to be tried again", "suffix: a minute",
               "Above 0: the disk is full or fails. Nothing is lost; readers see old rows.",
               {"{{instance}}": a_minute("sotto_vault_write_failures_total", "instance")}),
@@ -291,6 +290,18 @@ BOARDS = {
         panel(12, "Fields sealed", "suffix: fields/s",
               "Follows events and partials. At 0 while calls are on air: nothing is recorded.",
               {"sealed": rate("sotto_seals_total")}),
+        panel(13, "Waiting for Kafka", "bytes",
+              "Sealed events on the disk of a node because Kafka was away. 0 otherwise, and always on embedded engines.",
+              {"{{instance}}": total("sotto_spool_bytes", "instance")}),
+        panel(14, "Records that missed Kafka", "suffix: a minute",
+              "not acknowledged: the brokers were too slow or away. spooled: kept on the node. refused: the spool was "
+              "full, which ends calls.",
+              {"not acknowledged": a_minute("sotto_bus_failures_total"), "spooled": a_minute("sotto_spooled_total"),
+               "refused": a_minute("sotto_spool_full_total")}),
+        panel(15, "Live updates lost", "suffix: a minute",
+              "Boards on other nodes catch up from rows. dropped: Kafka took no more. unreadable: nodes of different "
+              "versions.",
+              {"dropped": a_minute("sotto_live_dropped_total"), "unreadable": a_minute("sotto_live_unreadable_total")}),
     ]),
     "people": ("People", [
         panel(1, "Watchers", "suffix: streams",

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use axum::response::sse::Event;
 use sotto_events::{CallEvent, CallId, EventBody, LiveScores, TenantId};
-use sotto_storage::{LiveUpdate, Reader, bus::Live, envelope::Key, vault::CallState};
+use sotto_storage::{LiveUpdate, Reader, bus::{Live, ON_AIR}, envelope::Key, vault::CallState};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::sse::{Source, data};
@@ -84,7 +84,7 @@ impl Source for Follow {
                 return None;
             }
             if self.reread {
-                self.reader.settled().await.ok()?;
+                self.reader.settled(&self.tenant, &self.call).await.ok()?;
                 self.ended = self.reader.call(&self.tenant, &self.call).await.ok()?.state != CallState::Open;
                 let events = self.reader.events(&self.tenant, &self.call, self.seq, PAGE).await.ok()?;
                 self.reread = events.len() == PAGE;
@@ -95,6 +95,7 @@ impl Source for Follow {
                 return Some(data("scores", &scores));
             }
             match self.live.recv().await {
+                Ok(live) if live.kind == ON_AIR => {}
                 Ok(live) if live.call == self.call && live.tenant == self.tenant => match self.unseal(&live) {
                     Some(LiveUpdate::Partial(partial)) => {
                         return Some(data("partial", &partial));
@@ -162,7 +163,7 @@ mod tests {
             format: format.clone(),
             metadata: BTreeMap::new(),
         };
-        let recorder = recorder.open(new).await.unwrap().recorder;
+        let mut recorder = recorder.open(new).await.unwrap().recorder;
         let started = StartedCall { format, dialect: "native".to_owned(), scorecard: None };
         let gap = EventBody::Gap { channel: 0, start: MediaTime::ZERO, end: MediaTime::ZERO };
         let ended = EventBody::Ended { reason: EndReason::Stopped, duration: MediaTime::ZERO };

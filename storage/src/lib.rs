@@ -1,8 +1,10 @@
 //! What is kept: a bus that makes events durable in order, a vault of rows that expire, and the keys that seal both.
 //!
 //! Every content field is sealed before it leaves [`recorder`] and opened only by [`reader`]; bus and vault see
-//! ciphertext. Both are ports with an embedded engine on SQLite.
+//! ciphertext. Both are ports with an embedded engine on SQLite, and one for
+//! many machines: Kafka and ScyllaDB.
 
+pub mod backup;
 pub mod bus;
 pub mod clock;
 pub mod envelope;
@@ -46,6 +48,16 @@ pub enum StorageError {
     Record(#[from] serde_json::Error),
     #[error("the system gives no random numbers: {0}")]
     Random(String),
+    #[error("bus: {0}")]
+    Bus(String),
+    #[error("the bus is away, and the spool that stands in for it is full")]
+    SpoolFull,
+    #[error("{0} bytes of events at once are too many; {max} are allowed", max = bus::MAX_RECORD)]
+    TooLarge(usize),
+    #[error("{0}")]
+    Backup(String),
+    #[error("vault: {0}")]
+    Vault(String),
     #[error("storage is busy and did not answer in time")]
     Busy,
     #[error("storage has stopped")]

@@ -1,7 +1,7 @@
 //! What storage counts.
 
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 use crate::sqlite::DatabaseMetrics;
@@ -14,6 +14,13 @@ pub struct StorageMetrics {
     database_queue_depth: IntGaugeVec,
     database_queue_full: IntCounterVec,
     pub live_missed: IntCounter,
+    pub live_dropped: IntCounter,
+    pub live_unreadable: IntCounter,
+    pub bus_failures: IntCounter,
+    pub spooled: IntCounter,
+    pub spool_full: IntCounter,
+    pub spool_bytes: IntGauge,
+    pub bus_lag: IntGauge,
     pub vault_write: Histogram,
     pub rows: IntCounter,
     pub seals: IntCounter,
@@ -68,11 +75,28 @@ impl StorageMetrics {
             &["database"],
         )?;
         registry.register(Box::new(database_queue_full.clone()))?;
+        let spool_bytes = IntGauge::new("sotto_spool_bytes", "Sealed bytes on this machine that wait for the bus.")?;
+        registry.register(Box::new(spool_bytes.clone()))?;
+        let bus_lag = IntGauge::new("sotto_bus_lag_records", "Records on the bus that are not yet in rows.")?;
+        registry.register(Box::new(bus_lag.clone()))?;
         Ok(Self {
             database_commit,
             database_queue_depth,
             database_queue_full,
             live_missed: counter("sotto_live_missed_total", "Live updates that a slow watcher had to read from rows.")?,
+            live_dropped: counter(
+                "sotto_live_dropped_total",
+                "Live updates not sent to other nodes because the bus takes none.",
+            )?,
+            live_unreadable: counter(
+                "sotto_live_unreadable_total",
+                "Live updates of other nodes that could not be read.",
+            )?,
+            bus_failures: counter("sotto_bus_failures_total", "Appends that the brokers did not acknowledge in time.")?,
+            spooled: counter("sotto_spooled_total", "Records kept on this machine because the bus was away.")?,
+            spool_full: counter("sotto_spool_full_total", "Records refused because the spool was full.")?,
+            spool_bytes,
+            bus_lag,
             bus_append: histogram("sotto_bus_append_seconds", "Time until an append was durable.")?,
             vault_write: histogram("sotto_vault_write_seconds", "Time until a batch of rows was durable.")?,
             rows: counter("sotto_vault_rows_total", "Event rows written.")?,

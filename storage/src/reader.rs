@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sotto_events::{AudioFormat, CallEvent, CallId, Clock, TenantId, Timestamp};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::timeout;
 
 use crate::{
     LiveUpdate, Result, StorageError, StorageMetrics,
-    bus::{Bus, Live},
+    backup::Erasures,
+    bus::{Bus, Live, settled},
     envelope::{Key, Place, open},
     keys::KeyRing,
     vault::{CallRow, CallState, EventRow, Vault},
@@ -65,6 +66,7 @@ pub struct Reader {
     keys: Arc<KeyRing>,
     clock: Arc<dyn Clock>,
     metrics: StorageMetrics,
+    erasures: Option<Arc<Erasures>>,
 }
 
 impl Reader {
@@ -75,7 +77,13 @@ impl Reader {
         clock: Arc<dyn Clock>,
         metrics: StorageMetrics,
     ) -> Self {
-        Self { bus, vault, keys, clock, metrics }
+        Self { bus, vault, keys, clock, metrics, erasures: None }
+    }
+
+    /// Notes erasures there, so that a restored backup keeps to them.
+    #[must_use]
+    pub fn noting(self, erasures: Erasures) -> Self {
+        Self { erasures: Some(Arc::new(erasures)), ..self }
     }
 
     /// A watcher fell behind by this many updates and reads them from rows.
@@ -134,30 +142,27 @@ impl Reader {
     /// # Errors
     /// [`StorageError::OnAir`] while it runs, [`StorageError::NoSuchCall`] when there is none.
     pub async fn erase(&self, tenant: &TenantId, call: &CallId) -> Result<Erasure> {
-        if self.row(tenant, call).await?.state == CallState::Open {
+        let row = self.row(tenant, call).await?;
+        if row.state == CallState::Open {
             return Err(StorageError::OnAir);
+        }
+        if let Some(erasures) = self.erasures.clone() {
+            let (tenant, call) = (tenant.clone(), call.clone());
+            let note = move || erasures.note((&tenant, &call), row.created_at);
+            tokio::task::spawn_blocking(note).await.map_err(|_| StorageError::Stopped)??;
         }
         let rows = self.vault.erase(tenant.clone(), call.clone()).await?.ok_or(StorageError::NoSuchCall)?;
         Ok(Erasure { call: call.clone(), at: self.clock.now(), rows })
     }
 
-    /// Waits until everything that was published before now is in rows: what is told live is durable on the bus, but its
-    /// row follows a moment later.
+    /// Waits until everything of a call that was published before now is in rows: what is told live is durable on the
+    /// bus, but its row follows a moment later.
     ///
     /// # Errors
     /// [`StorageError::Busy`] when the writer does not get there in time.
-    pub async fn settled(&self) -> Result<()> {
-        let end = self.bus.end().await?;
-        let deadline = Instant::now() + SETTLE;
-        let mut pause = Duration::from_millis(1);
-        while self.bus.position(CONSUMER).await? < end {
-            if Instant::now() > deadline {
-                return Err(StorageError::Busy);
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(20));
-        }
-        Ok(())
+    pub async fn settled(&self, tenant: &TenantId, call: &CallId) -> Result<()> {
+        let settled = settled(self.bus.as_ref(), CONSUMER, Some((tenant, call)));
+        timeout(SETTLE, settled).await.unwrap_or(Err(StorageError::Busy))
     }
 
     /// What is published from now on, of all tenants, still sealed.

@@ -1,19 +1,25 @@
 //! From events to sealed records on the bus. Content is sealed here and never travels in the clear beyond.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sotto_events::{
-    AudioFormat, CallEvent, CallId, Clock, EventBody, LiveScores, Partial, RetentionClass, SafePoint, TenantId,
+    AudioFormat, CallEvent, CallId, Clock, EventBody, LiveScores, Partial, RetentionClass, SafePoint, TenantId, Timestamp,
 };
+use tokio::{sync::broadcast, time::timeout};
 use zeroize::Zeroizing;
 
 use crate::{
     Result, RetentionPolicies, StorageError, StorageMetrics,
-    bus::{Bus, Live, Record, SealedEvent},
+    bus::{Bus, CallKey, Live, MAX_RECORD, ON_AIR, Record, SealedEvent, settled},
     envelope::{Key, Place, seal},
     keys::KeyRing,
     reader::{open_event, open_metadata},
     vault::{CallRow, CallState, Vault},
+    writer::CONSUMER,
 };
 
 /// What a caller says of a new call.
@@ -49,6 +55,8 @@ pub struct KnownCall {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// How long a call that is opened waits for earlier events to reach their rows.
+const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 /// Events read at once.
 const PAGE: usize = 1_000;
 
@@ -74,11 +82,11 @@ impl Recorder {
         Self { bus, vault, keys, clock, policies, metrics }
     }
 
-    /// Begins a call, or gives the one that is open under the same id. What was appended before must have reached the
-    /// vault (see [`crate::writer::Writer::catch_up`]), or the place to go on from would be too early.
+    /// Begins a call, or gives the one that is open under the same id.
     ///
     /// # Errors
-    /// [`StorageError::Ended`] or [`StorageError::Erased`] when the id belongs to a call that is over.
+    /// [`StorageError::Ended`] or [`StorageError::Erased`] when the id belongs to a call that is over,
+    /// [`StorageError::Busy`] when its rows do not follow the bus in time.
     pub async fn open(&self, new: NewCall) -> Result<OpenedCall> {
         let now = self.clock.now();
         let policy = self.policies.of(&new.tenant);
@@ -101,9 +109,10 @@ impl Recorder {
             seq: 0,
             safe: Vec::new(),
         };
-        let (key, seq, safe, format, history, metadata) = match self.vault.create(row).await? {
-            None => (key, 0, Vec::new(), new.format, Vec::new(), new.metadata.clone()),
-            Some(found) => {
+        let (key, seq, safe, format, history, metadata, created_at) = match self.vault.create(row).await? {
+            None => (key, 0, Vec::new(), new.format, Vec::new(), new.metadata.clone(), now),
+            Some(_) => {
+                let found = self.caught_up(&new.tenant, &new.call).await?;
                 let wrapped = match found.state {
                     CallState::Open => found.wrapped_key.as_ref().ok_or(StorageError::Erased)?,
                     CallState::Ended => return Err(StorageError::Ended),
@@ -112,7 +121,7 @@ impl Recorder {
                 let key = self.keys.call_key(&new.tenant, &new.call, wrapped).await?;
                 let history = self.history((&new.tenant, &new.call), found.seq, &key).await?;
                 let metadata = open_metadata(&self.keys, &found).await?;
-                (key, found.seq, found.safe, found.format, history, metadata)
+                (key, found.seq, found.safe, found.format, history, metadata, found.created_at)
             }
         };
         let recorder = CallRecorder {
@@ -123,8 +132,43 @@ impl Recorder {
             tenant: new.tenant,
             call: new.call,
             key,
+            created_at,
+            seq,
         };
         Ok(OpenedCall { recorder, seq, safe, format, history, metadata })
+    }
+
+    /// Whether other nodes record on the same bus.
+    pub fn is_shared(&self) -> bool {
+        self.bus.is_shared()
+    }
+
+    /// Tells other nodes that `node` feeds a call, since `taken_at`.
+    pub fn announce(&self, (tenant, call): CallKey<'_>, taken_at: Timestamp, node: &[u8]) {
+        let (tenant, call, kind) = (tenant.clone(), call.clone(), ON_AIR.to_owned());
+        self.bus.publish(Arc::new(Live { tenant, call, kind, seq: taken_at.0 as u64, sealed: node.to_vec() }));
+    }
+
+    /// What all nodes publish from now on.
+    pub fn watch(&self) -> broadcast::Receiver<Arc<Live>> {
+        self.bus.watch()
+    }
+
+    /// Calls of all tenants that are open.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn open_calls(&self) -> Result<Vec<CallRow>> {
+        self.vault.open_calls().await
+    }
+
+    /// A call that was there before, once all that was appended of it is in rows: else the place to go on from would be
+    /// too early.
+    async fn caught_up(&self, tenant: &TenantId, call: &CallId) -> Result<CallRow> {
+        let settled = settled(self.bus.as_ref(), CONSUMER, Some((tenant, call)));
+        timeout(OPEN_PATIENCE, settled).await.unwrap_or(Err(StorageError::Busy))?;
+        let row = self.vault.call(tenant.clone(), call.clone(), self.clock.now()).await?;
+        row.ok_or(StorageError::NoSuchCall)
     }
 
     /// What is known of a call that has begun, without taking it up; none when there is none.
@@ -165,6 +209,9 @@ pub struct CallRecorder {
     tenant: TenantId,
     call: CallId,
     key: Key,
+    created_at: Timestamp,
+    /// Last `seq` appended.
+    seq: u64,
 }
 
 /// What watchers get to see, opened.
@@ -180,7 +227,7 @@ impl CallRecorder {
     ///
     /// # Errors
     /// When they could not be made durable: nothing may be acknowledged.
-    pub async fn append(&self, events: &[CallEvent], safe: Vec<SafePoint>) -> Result<()> {
+    pub async fn append(&mut self, events: &[CallEvent], safe: Vec<SafePoint>) -> Result<()> {
         let now = self.clock.now();
         let mut sealed = Vec::with_capacity(events.len());
         for event in events {
@@ -193,12 +240,18 @@ impl CallRecorder {
                 sealed: self.seal(event.body.kind(), event.seq, &serde_json::to_vec(event)?)?,
             });
         }
+        let size = sealed.iter().map(|event| event.sealed.len()).sum();
+        if size > MAX_RECORD {
+            return Err(StorageError::TooLarge(size));
+        }
         let live: Vec<Arc<Live>> =
             sealed.iter().map(|event| self.live(&event.kind, event.seq, &event.sealed)).collect();
         let ended = events.iter().any(|event| matches!(event.body, EventBody::Ended { .. }));
-        let (tenant, call) = (self.tenant.clone(), self.call.clone());
+        let seq = events.last().map_or(self.seq, |event| event.seq);
+        let (tenant, call, created_at) = (self.tenant.clone(), self.call.clone(), self.created_at);
         let started = Instant::now();
-        self.bus.append(Record { tenant, call, events: sealed, safe, ended, at: now }).await?;
+        self.bus.append(Record { tenant, call, created_at, seq, events: sealed, safe, ended, at: now }).await?;
+        self.seq = seq;
         self.metrics.bus_append.observe(started.elapsed().as_secs_f64());
         live.into_iter().for_each(|live| self.bus.publish(live));
         Ok(())

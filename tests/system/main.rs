@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails there")]
 
 mod architecture;
+mod backup;
 mod bad_input;
 mod browser;
+mod cluster;
 mod command_line;
 mod durability;
 mod full_disk;
@@ -12,6 +14,7 @@ mod live;
 mod observed;
 mod people;
 mod privacy;
+mod servers;
 mod start;
 mod support;
 mod twilio;

@@ -16,13 +16,13 @@ const CARD: &str = "name = \"Cards\"\nversion = \"1\"\n[[moments]]\nid = \"lost\
                     weight = 1\nmeasure = \"script\"\n";
 
 /// Somebody in a browser.
-struct Browser {
-    api: String,
+pub struct Browser {
+    pub api: String,
     cookie: String,
 }
 
 impl Server {
-    fn user(&self, tenant: &str, login: &str, role: &str, teams: &str) {
+    pub fn user(&self, tenant: &str, login: &str, role: &str, teams: &str) {
         let done = sotto()
             .arg("--config")
             .arg(self.config_file())
@@ -33,7 +33,7 @@ impl Server {
     }
 
     /// Logs in by a one-time link.
-    async fn browser(&self, login: &str) -> Browser {
+    pub async fn browser(&self, login: &str) -> Browser {
         let done = sotto().arg("--config").arg(self.config_file()).args(["users", "link", login]).output().unwrap();
         let link = String::from_utf8(done.stdout).unwrap();
         let secret = link.trim().split_once('#').unwrap().1;
@@ -57,6 +57,10 @@ impl Browser {
         request.send().await.unwrap()
     }
 
+    pub fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
     async fn status(&self, method: Method, path: &str, body: Value) -> u16 {
         self.send(method, path, body).await.status().as_u16()
     }
@@ -69,13 +73,13 @@ impl Browser {
         self.json(Method::GET, path, Value::Null).await
     }
 
-    async fn stream(&self, path: &str) -> Events {
+    pub async fn stream(&self, path: &str) -> Events {
         Events::of(self.send(Method::GET, path, Value::Null).await)
     }
 }
 
 /// Server-sent events as they come.
-struct Events {
+pub struct Events {
     bytes: std::pin::Pin<Box<dyn futures_util::Stream<Item = reqwest::Result<axum::body::Bytes>>>>,
     rest: String,
 }
@@ -105,7 +109,7 @@ impl Events {
     }
 
     /// Goes on until `found` gives something; pulses alone do not keep it waiting.
-    async fn until<T>(&mut self, what: &str, found: impl Fn(&str, &Value) -> Option<T>) -> T {
+    pub async fn until<T>(&mut self, what: &str, found: impl Fn(&str, &Value) -> Option<T>) -> T {
         let search = async {
             loop {
                 let (name, data) = self.next().await.expect("the stream has ended");
@@ -118,7 +122,7 @@ impl Events {
     }
 
     /// The next row, of a whole board or of a change, that is as wanted.
-    async fn row(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub async fn row(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         self.until("a row", |_, data| data["rows"].as_array()?.iter().find(|row| wanted(row)).cloned()).await
     }
 }

@@ -14,7 +14,11 @@ use axum::response::sse::Event;
 use serde::Serialize;
 use sotto_access::{Action, Principal, Users};
 use sotto_events::{CallId, Clock, LiveScores, Scorecard, TenantId, Timestamp};
-use sotto_storage::{LiveUpdate, Reader, StorageError, bus::Live, vault::CallState};
+use sotto_storage::{
+    LiveUpdate, Reader, StorageError,
+    bus::{Live, ON_AIR},
+    vault::CallState,
+};
 use tokio::{
     sync::broadcast::{self, Receiver, error::RecvError},
     time::{MissedTickBehavior, interval},
@@ -153,7 +157,16 @@ impl Hub {
         }
         let id = (live.tenant.clone(), live.call.clone());
         let known = self.table().calls.contains_key(&id);
+        if known && live.kind == ON_AIR {
+            return;
+        }
         if !known && !self.begin(&id).await {
+            return;
+        }
+        if live.kind == ON_AIR {
+            // of another node, and begun before this one listened
+            self.read(&id).await;
+            self.notify(&id);
             return;
         }
         let now = self.clock.now();
@@ -226,7 +239,7 @@ impl Hub {
     /// Takes in the events of a call that it has not seen, from their rows.
     async fn read(&self, (tenant, call): &Id) {
         let id = (tenant.clone(), call.clone());
-        if let Err(error) = self.reader.settled().await {
+        if let Err(error) = self.reader.settled(tenant, call).await {
             tracing::warn!(%error, "rows are behind; the board shows what there is");
         }
         loop {

@@ -150,7 +150,7 @@ async fn speak(recorder: &Recorder, tenant: &TenantId, number: usize) -> Result<
             ("team".to_owned(), format!("team-{}", number % 7)),
         ]),
     };
-    let call = recorder.open(new).await?.recorder;
+    let mut call = recorder.open(new).await?.recorder;
     let started = EventBody::Started(StartedCall { format, dialect: "native".to_owned(), scorecard: None });
     call.append(&[CallEvent { seq: 1, body: started }], Vec::new()).await?;
     let mut scores: LiveScores = Scoring::new(&roles, None).live(MediaTime::ZERO);

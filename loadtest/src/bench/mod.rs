@@ -10,6 +10,7 @@ pub mod normalise;
 pub mod redaction;
 pub mod replay;
 pub mod spoken;
+pub mod storage;
 pub mod word_error;
 
 use std::{

@@ -6,8 +6,8 @@ use futures_util::future::BoxFuture;
 use rusqlite::{OptionalExtension, params};
 use tokio::sync::{broadcast, watch};
 
-use super::{Bus, Delivered, Live, Record};
-use crate::{Result, StorageMetrics, sqlite::Database};
+use super::{Bus, CallKey, Consumer, Delivered, Live, Offset, Record};
+use crate::{Result, StorageError, StorageMetrics, sqlite::Database};
 
 /// What a watcher may lag behind before it is told that it missed something.
 const LIVE_CAPACITY: usize = 4_096;
@@ -31,9 +31,20 @@ impl EmbeddedBus {
     /// # Errors
     /// When the file is not a sound log.
     pub async fn open(file: &Path, metrics: &StorageMetrics) -> Result<Self> {
-        let log = Database::open(file, SCHEMA, metrics.database("bus"))?;
+        Self::open_as(file, "bus", metrics).await
+    }
+
+    /// The same, counted under another name.
+    pub(super) async fn open_as(file: &Path, name: &str, metrics: &StorageMetrics) -> Result<Self> {
+        let log = Database::open(file, SCHEMA, metrics.database(name))?;
         let end = log.run(last_offset).await?;
         Ok(Self { log, end: watch::Sender::new(end), live: broadcast::Sender::new(LIVE_CAPACITY) })
+    }
+
+    /// Bytes of all records.
+    pub(super) async fn bytes(&self) -> Result<u64> {
+        let sql = "SELECT coalesce(sum(length(record)), 0) FROM log";
+        self.log.run(move |db| Ok(db.query_row(sql, [], |row| row.get::<_, i64>(0))? as u64)).await
     }
 }
 
@@ -49,8 +60,13 @@ fn position(db: &rusqlite::Connection, consumer: &str) -> Result<i64> {
     Ok(found.unwrap_or(0))
 }
 
+/// The log has one partition.
+const fn at(number: u64) -> Offset {
+    Offset { partition: 0, number }
+}
+
 impl Bus for EmbeddedBus {
-    fn append(&self, record: Record) -> BoxFuture<'_, Result<u64>> {
+    fn append(&self, record: Record) -> BoxFuture<'_, Result<Offset>> {
         Box::pin(async move {
             let bytes = serde_json::to_vec(&record)?;
             let offset = self
@@ -65,43 +81,30 @@ impl Bus for EmbeddedBus {
                 *end = offset.max(*end);
                 newer
             });
-            Ok(offset)
+            Ok(at(offset))
         })
     }
 
-    fn next<'a>(&'a self, consumer: &'a str, limit: usize) -> BoxFuture<'a, Result<Vec<Delivered>>> {
+    fn consumer<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
+        let name = name.to_owned();
         Box::pin(async move {
-            let mut end = self.end.subscribe();
-            loop {
-                end.mark_unchanged();
-                let name = consumer.to_owned();
-                let found = self.log.run(move |db| read(db, &name, limit)).await?;
-                if !found.is_empty() {
-                    return Ok(found);
-                }
-                end.changed().await.map_err(|_| crate::StorageError::Stopped)?;
-            }
+            let of = name.clone();
+            let given = self.log.run(move |db| position(db, &of)).await? as u64;
+            let consumer = EmbeddedConsumer { log: self.log.clone(), end: self.end.subscribe(), name, given };
+            Ok(Box::new(consumer) as Box<dyn Consumer>)
         })
     }
 
-    fn commit<'a>(&'a self, consumer: &'a str, offset: u64) -> BoxFuture<'a, Result<()>> {
-        let name = consumer.to_owned();
-        Box::pin(self.log.run(move |db| {
-            db.prepare_cached(
-                "INSERT INTO consumers VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET position = max(position, ?2)",
-            )?
-            .execute(params![name, offset as i64])?;
-            Ok(())
-        }))
+    fn ends<'a>(&'a self, _call: Option<CallKey<'a>>) -> BoxFuture<'a, Result<Vec<Offset>>> {
+        Box::pin(async { Ok(vec![at(self.log.run(last_offset).await?)]) })
     }
 
-    fn position<'a>(&'a self, consumer: &'a str) -> BoxFuture<'a, Result<u64>> {
+    fn positions<'a>(&'a self, consumer: &'a str, of: &'a [Offset]) -> BoxFuture<'a, Result<Vec<Offset>>> {
         let name = consumer.to_owned();
-        Box::pin(self.log.run(move |db| Ok(position(db, &name)? as u64)))
-    }
-
-    fn end(&self) -> BoxFuture<'_, Result<u64>> {
-        Box::pin(self.log.run(last_offset))
+        Box::pin(async move {
+            let position = self.log.run(move |db| position(db, &name)).await? as u64;
+            Ok(vec![at(position); of.len()])
+        })
     }
 
     fn trim<'a>(&'a self, consumer: &'a str) -> BoxFuture<'a, Result<u64>> {
@@ -129,15 +132,51 @@ impl Bus for EmbeddedBus {
     }
 }
 
-fn read(db: &rusqlite::Connection, consumer: &str, limit: usize) -> Result<Vec<Delivered>> {
+struct EmbeddedConsumer {
+    log: Database,
+    end: watch::Receiver<u64>,
+    name: String,
+    /// Offset of the last record given.
+    given: u64,
+}
+
+impl Consumer for EmbeddedConsumer {
+    fn next(&mut self, limit: usize) -> BoxFuture<'_, Result<Vec<Delivered>>> {
+        Box::pin(async move {
+            loop {
+                self.end.mark_unchanged();
+                let given = self.given;
+                let found = self.log.run(move |db| read(db, given, limit)).await?;
+                if let Some(last) = found.last() {
+                    self.given = last.offset.number;
+                    return Ok(found);
+                }
+                self.end.changed().await.map_err(|_| StorageError::Stopped)?;
+            }
+        })
+    }
+
+    fn commit(&mut self) -> BoxFuture<'_, Result<()>> {
+        let (name, given) = (self.name.clone(), self.given as i64);
+        Box::pin(self.log.run(move |db| {
+            db.prepare_cached(
+                "INSERT INTO consumers VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET position = max(position, ?2)",
+            )?
+            .execute(params![name, given])?;
+            Ok(())
+        }))
+    }
+}
+
+fn read(db: &rusqlite::Connection, after: u64, limit: usize) -> Result<Vec<Delivered>> {
     let mut statement =
         db.prepare_cached("SELECT offset, record FROM log WHERE offset > ?1 ORDER BY offset LIMIT ?2")?;
-    let mut rows = statement.query(params![position(db, consumer)?, limit as i64])?;
+    let mut rows = statement.query(params![after as i64, limit as i64])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let offset: i64 = row.get(0)?;
+        let offset = at(row.get::<_, i64>(0)? as u64);
         let record = serde_json::from_slice(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
-        found.push(Delivered { offset: offset as u64, record });
+        found.push(Delivered { offset, record });
     }
     Ok(found)
 }

@@ -45,6 +45,16 @@ impl KeyRing {
         Key::from_bytes(&open(&key, place(tenant, call), wrapped)?).ok_or(StorageError::Seal)
     }
 
+    /// A key that all nodes with this vault have, for what is no tenant's.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn nodes_key(&self) -> Result<Key> {
+        // no tenant has this name by accident, and one that has it on purpose gains nothing
+        let nodes = "sotto:nodes".parse().map_err(|_| StorageError::Seal)?;
+        self.tenant_key(&nodes).await
+    }
+
     async fn tenant_key(&self, tenant: &TenantId) -> Result<Key> {
         if let Some(key) = self.tenants.lock().unwrap_or_else(PoisonError::into_inner).get(tenant) {
             return Ok(key.clone());

@@ -4,10 +4,14 @@ use std::path::Path;
 
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use sotto_events::{CallId, RetentionClass, TenantId, Timestamp};
+use sotto_events::{CallId, RetentionClass, SafePoint, TenantId, Timestamp};
 
 use super::{CallRow, CallState, EventRow, Swept, Vault};
-use crate::{Result, StorageError, StorageMetrics, bus::Delivered, sqlite::Database};
+use crate::{
+    Result, StorageError, StorageMetrics,
+    bus::{Delivered, progress},
+    sqlite::Database,
+};
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS tenant_keys (tenant TEXT PRIMARY KEY, wrapped BLOB NOT NULL) WITHOUT ROWID;
@@ -117,13 +121,14 @@ fn insert(db: &Connection, row: &CallRow) -> Result<()> {
 fn write(db: &Connection, delivered: &Delivered) -> Result<()> {
     let record = &delivered.record;
     let (tenant, call) = (record.tenant.as_str(), record.call.as_str());
-    let open: bool = db
-        .prepare_cached("SELECT state = 0 FROM calls WHERE tenant = ?1 AND call = ?2")?
-        .query_row([tenant, call], |row| row.get(0))
-        .optional()?
-        .unwrap_or(false);
-    if !open {
-        // seen before, or erased since
+    let reached: Option<(i64, String)> = db
+        .prepare_cached("SELECT seq, safe FROM calls WHERE tenant = ?1 AND call = ?2 AND state = 0")?
+        .query_row([tenant, call], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    // none: seen before, or erased since
+    let Some((seq, safe)) = reached else { return Ok(()) };
+    if record.progress() < progress(seq as u64, &serde_json::from_str::<Vec<SafePoint>>(&safe)?) {
+        // one that came late, and has come before
         return Ok(());
     }
     let mut insert = db.prepare_cached("INSERT OR IGNORE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
@@ -131,15 +136,22 @@ fn write(db: &Connection, delivered: &Delivered) -> Result<()> {
         let (seq, class) = (event.seq as i64, event.class.name());
         insert.execute(params![tenant, call, seq, event.kind, class, event.sealed, record.at.0, event.expires_at.0])?;
     }
-    let seq = record.events.last().map_or(0, |event| event.seq) as i64;
     // a call lives as long as the last of its events
     let last = record.events.iter().map(|event| event.expires_at.0).max().unwrap_or(0);
     db.prepare_cached(
-        "UPDATE calls SET seq = max(seq, ?3), safe = ?4, state = CASE WHEN ?5 THEN 1 ELSE state END,
+        "UPDATE calls SET seq = ?3, safe = ?4, state = CASE WHEN ?5 THEN 1 ELSE state END,
          ended_at = CASE WHEN ?5 THEN ?6 ELSE ended_at END, expires_at = max(expires_at, ?7)
          WHERE tenant = ?1 AND call = ?2",
     )?
-    .execute(params![tenant, call, seq, serde_json::to_string(&record.safe)?, record.ended, record.at.0, last])?;
+    .execute(params![
+        tenant,
+        call,
+        record.seq as i64,
+        serde_json::to_string(&record.safe)?,
+        record.ended,
+        record.at.0,
+        last
+    ])?;
     Ok(())
 }
 

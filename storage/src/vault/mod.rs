@@ -1,6 +1,7 @@
 //! The vault: rows that expire, calls with their wrapped keys, tenants' wrapped keys. Sees ciphertext only.
 
 pub mod embedded;
+pub mod scylla;
 
 use futures_util::future::BoxFuture;
 use sotto_events::{AudioFormat, CallId, RetentionClass, SafePoint, TenantId, Timestamp};

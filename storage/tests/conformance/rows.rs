@@ -2,7 +2,7 @@
 
 use sotto_events::{AudioFormat, CallId, ChannelRole, Encoding, RetentionClass, SafePoint, TenantId, Timestamp};
 use sotto_storage::{
-    bus::{Delivered, Record, SealedEvent},
+    bus::{Delivered, Offset, Record, SealedEvent},
     vault::{CallRow, CallState},
 };
 
@@ -45,6 +45,8 @@ pub fn record(owner: &str, name: &str, seqs: std::ops::RangeInclusive<u64>, ende
     Record {
         tenant: tenant(owner),
         call: call(name),
+        created_at: NOW,
+        seq: *seqs.end(),
         events: seqs.map(|seq| event(seq, RetentionClass::Transcript, LATER)).collect(),
         safe: vec![SafePoint { position, ..SafePoint::default() }],
         ended,
@@ -52,6 +54,6 @@ pub fn record(owner: &str, name: &str, seqs: std::ops::RangeInclusive<u64>, ende
     }
 }
 
-pub fn delivered(offset: u64, record: Record) -> Delivered {
-    Delivered { offset, record }
+pub fn delivered(number: u64, record: Record) -> Delivered {
+    Delivered { offset: Offset { partition: 0, number }, record }
 }
