@@ -33,7 +33,17 @@ const SHARED: [Table; 1] = [Table {
     name: "api_keys",
     key: "id",
     columns: &[
-        "id", "tenant", "name", "purposes", "hash", "created_at", "expires_at", "revoked_at", "token", "agent", "parent",
+        "id",
+        "tenant",
+        "name",
+        "purposes",
+        "hash",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "token",
+        "agent",
+        "parent",
     ],
     blobs: &["hash"],
 }];

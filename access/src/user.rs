@@ -51,12 +51,7 @@ const SHARED: [Table; 3] = [
         columns: &["login", "tenant", "name", "role", "teams", "password", "created_at"],
         blobs: &[],
     },
-    Table {
-        name: "sessions",
-        key: "id",
-        columns: &["id", "hash", "login", "seen_at", "expires_at"],
-        blobs: &["hash"],
-    },
+    Table { name: "sessions", key: "id", columns: &["id", "hash", "login", "seen_at", "expires_at"], blobs: &["hash"] },
     Table { name: "links", key: "id", columns: &["id", "hash", "login", "expires_at"], blobs: &["hash"] },
 ];
 

@@ -4,7 +4,12 @@ use std::{collections::VecDeque, sync::Arc};
 
 use axum::response::sse::Event;
 use sotto_events::{CallEvent, CallId, EventBody, LiveScores, TenantId};
-use sotto_storage::{LiveUpdate, Reader, bus::{Live, ON_AIR}, envelope::Key, vault::CallState};
+use sotto_storage::{
+    LiveUpdate, Reader,
+    bus::{Live, ON_AIR},
+    envelope::Key,
+    vault::CallState,
+};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::sse::{Source, data};

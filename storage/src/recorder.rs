@@ -7,7 +7,8 @@ use std::{
 };
 
 use sotto_events::{
-    AudioFormat, CallEvent, CallId, Clock, EventBody, LiveScores, Partial, RetentionClass, SafePoint, TenantId, Timestamp,
+    AudioFormat, CallEvent, CallId, Clock, EventBody, LiveScores, Partial, RetentionClass, SafePoint, TenantId,
+    Timestamp,
 };
 use tokio::{sync::broadcast, time::timeout};
 use zeroize::Zeroizing;

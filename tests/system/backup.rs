@@ -100,7 +100,8 @@ async fn mb7_a_restore_that_cannot_be_right_changes_nothing_and_says_why() {
     std::fs::copy(away.path().join("call-keys.sotto"), &old_keys).unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     let archive = backup(&server, away.path());
-    let restore = |server: &Server, more: &[&str]| run(server, &[&["restore", archive.to_str().unwrap()], more].concat());
+    let restore =
+        |server: &Server, more: &[&str]| run(server, &[&["restore", archive.to_str().unwrap()], more].concat());
     let (done, said) = restore(&server, &[]);
     assert!(!done && said.contains("already"), "{said}");
     server.kill();

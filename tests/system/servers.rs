@@ -219,9 +219,8 @@ async fn mh1_what_reaches_kafka_holds_no_word_and_no_name() {
         }
         assert!(fields.len() > messages.len() && messages.len() > 5, "{} messages of {name}", messages.len());
         for word in ["Daniel", "credit card", "Featherstone", "[name]", "\"text\""] {
-            let holds = |field: &Vec<u8>| {
-                field.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
-            };
+            let holds =
+                |field: &Vec<u8>| field.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()));
             assert!(!fields.iter().any(holds), "{word} in {name}");
         }
     }

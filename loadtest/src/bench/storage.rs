@@ -21,11 +21,7 @@ use sotto_storage::{
 };
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{
-    Failure,
-    board::Latency,
-    machine::cpu_seconds,
-};
+use super::{Failure, board::Latency, machine::cpu_seconds};
 
 /// Bytes of a sealed event, as a final of some words has.
 const EVENT: usize = 256;
@@ -66,7 +62,13 @@ pub struct Sealing {
 
 pub fn latency(histogram: &Histogram<u64>) -> Latency {
     let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
-    Latency { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: histogram.max() as f64 / 1000.0, samples: histogram.len() }
+    Latency {
+        p50: at(0.5),
+        p95: at(0.95),
+        p99: at(0.99),
+        max: histogram.max() as f64 / 1000.0,
+        samples: histogram.len(),
+    }
 }
 
 /// Microseconds, to three digits.

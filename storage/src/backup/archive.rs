@@ -56,7 +56,10 @@ impl Writer {
         let sealed = seal(&self.key, place(self.seq), &[&[kind], content].concat())?;
         self.seq += 1;
         let length = (sealed.len() as u32).to_be_bytes();
-        self.out.write_all(&length).and_then(|()| self.out.write_all(&sealed)).map_err(|error| failed(&self.part, error))
+        self.out
+            .write_all(&length)
+            .and_then(|()| self.out.write_all(&sealed))
+            .map_err(|error| failed(&self.part, error))
     }
 
     /// Adds a file under a name.

@@ -175,8 +175,7 @@ pub fn restore(archive: &Path, keys: &Path, erased: &Path, data: &Path, root: &d
     let work = Work::new(data)?;
     let files = unpack(archive, &work.0, root)?;
     let vault = work.0.join(VAULT);
-    let restored =
-        if vault.exists() { give_keys(&vault, keys, &erased)? } else { Restored { calls: 0, withheld: 0 } };
+    let restored = if vault.exists() { give_keys(&vault, keys, &erased)? } else { Restored { calls: 0, withheld: 0 } };
     for name in files {
         fs::rename(work.0.join(name), data.join(name)).map_err(|error| failed(&data.join(name), error))?;
     }
@@ -258,9 +257,9 @@ fn give_keys(vault: &Path, keys: Vec<CallKey>, erased: &Erased) -> Result<Restor
     )?;
     let withheld = transaction
         .execute("UPDATE calls SET state = 2, metadata = NULL WHERE wrapped_key IS NULL AND state != 2", [])?;
-    let calls = transaction.query_row("SELECT count(*) FROM calls WHERE wrapped_key IS NOT NULL", [], |row| {
-        row.get::<_, i64>(0)
-    })? as usize;
+    let calls = transaction
+        .query_row("SELECT count(*) FROM calls WHERE wrapped_key IS NOT NULL", [], |row| row.get::<_, i64>(0))?
+        as usize;
     transaction.commit()?;
     Ok(Restored { calls, withheld })
 }

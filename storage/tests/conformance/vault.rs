@@ -205,9 +205,10 @@ async fn many_tenants_are_kept_side_by_side(engines: &Engines) {
     for owner in &owners {
         vault.create(call_row(owner, "same")).await.unwrap();
     }
-    let records = owners.iter().enumerate().map(|(number, owner)| {
-        delivered(number as u64 + 1, record(owner, "same", 1..=number as u64 % 5 + 1, false))
-    });
+    let records = owners
+        .iter()
+        .enumerate()
+        .map(|(number, owner)| delivered(number as u64 + 1, record(owner, "same", 1..=number as u64 % 5 + 1, false)));
     vault.write(records.collect()).await.unwrap();
     for (number, owner) in owners.iter().enumerate() {
         assert_eq!(seqs(vault.as_ref(), owner, "same", 0, 9, NOW).await.len(), number % 5 + 1);

@@ -182,8 +182,7 @@ mod tests {
     fn says_what_would_be_right() {
         let good = KafkaSettings { brokers: "a:9092".to_owned(), ..KafkaSettings::default() };
         assert_eq!(good.validate(), Ok(()));
-        let sasl =
-            Sasl { mechanism: Mechanism::Plain, username: "sotto".to_owned(), password: "hush".to_owned() };
+        let sasl = Sasl { mechanism: Mechanism::Plain, username: "sotto".to_owned(), password: "hush".to_owned() };
         for (bad, wanted) in [
             (KafkaSettings { brokers: " ".to_owned(), ..good.clone() }, "at least one broker"),
             (KafkaSettings { prefix: "a b".to_owned(), ..good.clone() }, "prefix"),

@@ -315,8 +315,7 @@ impl ScyllaVault {
             self.mark(RetentionClass::Personal, row.created_at, *expires_at).await?;
         }
         let format = serde_json::to_string(&row.format)?;
-        let values =
-            (tenant, call, &row.dialect, &format, row.created_at.0, row.expires_at.0, &row.wrapped_key, lives);
+        let values = (tenant, call, &row.dialect, &format, row.created_at.0, row.expires_at.0, &row.wrapped_key, lives);
         self.try_run(&tables.make_call, values).await
     }
 
@@ -513,8 +512,7 @@ impl ScyllaVault {
             let rows = stream::iter(listed).map(|(tenant, call)| async move {
                 self.find(&tenant.parse().map_err(damaged)?, &call.parse().map_err(damaged)?).await
             });
-            let rows: Vec<CallRow> =
-                rows.buffered(AT_ONCE).try_filter_map(async |row| Ok(row)).try_collect().await?;
+            let rows: Vec<CallRow> = rows.buffered(AT_ONCE).try_filter_map(async |row| Ok(row)).try_collect().await?;
             open.extend(rows.into_iter().filter(|row| row.state == CallState::Open));
         }
         Ok(open)

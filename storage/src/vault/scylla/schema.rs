@@ -109,7 +109,9 @@ pub(super) async fn prepare(session: &Session, settings: &ScyllaSettings, keyspa
         .await?;
         execute(
             session,
-            &format!("CREATE TABLE IF NOT EXISTS {keyspace}.versions (name text PRIMARY KEY, version int, holder text)"),
+            &format!(
+                "CREATE TABLE IF NOT EXISTS {keyspace}.versions (name text PRIMARY KEY, version int, holder text)"
+            ),
         )
         .await?;
     }

@@ -144,8 +144,11 @@ impl Tables {
                 ),
             )
             .await?,
-            progress: prepare(session, format!("SELECT created_at, seq, safe, expires_at FROM {keyspace}.progress {of}"))
-                .await?,
+            progress: prepare(
+                session,
+                format!("SELECT created_at, seq, safe, expires_at FROM {keyspace}.progress {of}"),
+            )
+            .await?,
             list_call: prepare(
                 session,
                 format!(
@@ -209,11 +212,8 @@ impl Shared {
                 format!("INSERT INTO {keyspace}.class_hours (class, hour, until) VALUES (?, ?, ?) USING TTL ?"),
             )
             .await?,
-            oldest_hour: prepare(
-                session,
-                format!("SELECT hour FROM {keyspace}.class_hours WHERE class = ? LIMIT 1"),
-            )
-            .await?,
+            oldest_hour: prepare(session, format!("SELECT hour FROM {keyspace}.class_hours WHERE class = ? LIMIT 1"))
+                .await?,
         })
     }
 }
