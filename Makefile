@@ -1,7 +1,7 @@
 # Sotto: two commands do everything. `make demo` runs the main job, `make test` passes the tests.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup web build demo engines engines-stop test lint screenshots bench bench-peers clean
+.PHONY: help setup web build demo engines engines-stop test drills lint screenshots bench bench-peers clean
 
 CARGO_FLAGS ?=
 
@@ -17,7 +17,8 @@ web: setup ## the pages: TypeScript checked, tested and built into dashboards/we
 build: web ## the release binary
 	@source tools/env && cargo build --release --workspace --locked $(CARGO_FLAGS)
 
-demo: build ## play a two-sided call through a real Sotto and watch the transcript roll
+demo: web ## play a two-sided call through a real Sotto and watch the transcript roll
+	@source tools/env && cargo build --release --locked $(CARGO_FLAGS)
 	@source tools/env && exec target/release/sotto demo tests/audio/sample_call.flac --scorecards docs/examples/scorecards
 
 engines: ## a real Kafka and a real CQL server on this machine, in target/engines
@@ -30,7 +31,10 @@ test: web ## unit and whole-system tests, in a real browser and on a real Kafka 
 	@dashboards/alerts/check
 	@tools/test $(CARGO_FLAGS)
 
-lint: web ## rustfmt, clippy with warnings as errors, cargo-deny, typos
+drills: web ## kills, pauses and outages of a minute with up to 50 calls on air; takes a quarter of an hour
+	@tools/test $(CARGO_FLAGS) --test system drills -- --ignored --test-threads 1
+
+lint: web ## rustfmt, clippy with warnings as errors, cargo-deny, typos, and what deployment needs
 	@tools/lint
 
 screenshots: build ## the pictures in docs/screens, of a real board with real calls

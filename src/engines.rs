@@ -35,6 +35,6 @@ pub async fn vault(
     let Some(settings) = config.scylla() else {
         return Ok(Arc::new(EmbeddedVault::open(&config.data.join("vault.db"), metrics)?));
     };
-    let vault = ScyllaVault::open(&settings, Arc::clone(clock)).await;
+    let vault = ScyllaVault::open(&settings, Arc::clone(clock), metrics).await;
     Ok(Arc::new(vault.map_err(|error| failure(format!("scylla: {error}")))?))
 }

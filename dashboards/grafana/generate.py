@@ -302,6 +302,10 @@ BOARDS = {
               "Boards on other nodes catch up from rows. dropped: Kafka took no more. unreadable: nodes of different "
               "versions.",
               {"dropped": a_minute("sotto_live_dropped_total"), "unreadable": a_minute("sotto_live_unreadable_total")}),
+        panel(16, "Sent again", "suffix: a minute",
+              "Requests that the drivers of Kafka and ScyllaDB had to repeat. Some while a node restarts; many for long: "
+              "a node is overloaded, or the network loses what it carries.",
+              {"{{driver}}": a_minute("sotto_driver_retries_total", "driver")}),
     ]),
     "people": ("People", [
         panel(1, "Watchers", "suffix: streams",

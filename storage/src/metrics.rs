@@ -1,10 +1,26 @@
 //! What storage counts.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
 use crate::sqlite::DatabaseMetrics;
+
+/// Requests that a driver sent again, of which it tells the sum now and then.
+pub(crate) struct Retries {
+    counter: IntCounter,
+    seen: AtomicU64,
+}
+
+impl Retries {
+    pub fn up_to(&self, sum: u64) {
+        // each caller adds what it raised the sum by, so nothing counts twice
+        let before = self.seen.fetch_max(sum, Ordering::Relaxed);
+        self.counter.inc_by(sum.saturating_sub(before));
+    }
+}
 
 /// Handles to every metric of this room.
 #[derive(Clone)]
@@ -21,6 +37,7 @@ pub struct StorageMetrics {
     pub spool_full: IntCounter,
     pub spool_bytes: IntGauge,
     pub bus_lag: IntGauge,
+    driver_retries: IntCounterVec,
     pub vault_write: Histogram,
     pub rows: IntCounter,
     pub seals: IntCounter,
@@ -77,6 +94,11 @@ impl StorageMetrics {
         registry.register(Box::new(database_queue_full.clone()))?;
         let spool_bytes = IntGauge::new("sotto_spool_bytes", "Sealed bytes on this machine that wait for the bus.")?;
         registry.register(Box::new(spool_bytes.clone()))?;
+        let driver_retries = IntCounterVec::new(
+            Opts::new("sotto_driver_retries_total", "Requests that the driver of an engine sent again."),
+            &["driver"],
+        )?;
+        registry.register(Box::new(driver_retries.clone()))?;
         let bus_lag = IntGauge::new("sotto_bus_lag_records", "Records on the bus that are not yet in rows.")?;
         registry.register(Box::new(bus_lag.clone()))?;
         Ok(Self {
@@ -97,6 +119,7 @@ impl StorageMetrics {
             spool_full: counter("sotto_spool_full_total", "Records refused because the spool was full.")?,
             spool_bytes,
             bus_lag,
+            driver_retries,
             bus_append: histogram("sotto_bus_append_seconds", "Time until an append was durable.")?,
             vault_write: histogram("sotto_vault_write_seconds", "Time until a batch of rows was durable.")?,
             rows: counter("sotto_vault_rows_total", "Event rows written.")?,
@@ -107,6 +130,11 @@ impl StorageMetrics {
             swept,
             oldest_row_age,
         })
+    }
+
+    /// Follows what a driver counts by itself.
+    pub(crate) fn retries(&self, driver: &str) -> Retries {
+        Retries { counter: self.driver_retries.with_label_values(&[driver]), seen: AtomicU64::new(0) }
     }
 
     /// What is counted of the embedded database with this name.

@@ -12,24 +12,44 @@ use crate::{
 };
 
 /// Nodes that share everything but their data folders.
-struct Cluster {
-    nodes: Vec<Server>,
+pub struct Cluster {
+    pub nodes: Vec<Server>,
     _shared: TempDir,
     config: String,
 }
 
 impl Cluster {
-    fn start(nodes: usize) -> Option<Self> {
+    pub fn start(nodes: usize) -> Option<Self> {
+        Self::of(&vec![""; nodes], &Shared::new()?.config())
+    }
+
+    /// A node for each text that goes before what all have in their configuration.
+    fn of(own: &[&str], engines: &str) -> Option<Self> {
         let shared = tempfile::tempdir().unwrap();
         let root = shared.path().join("root.key").display().to_string();
-        let config = format!("root_key = {root:?}\n{}", Shared::new()?.config());
-        let nodes = (0..nodes).map(|_| Server::start(&config)).collect();
+        let config = format!("root_key = {root:?}\n{engines}");
+        let nodes = own.iter().map(|own| Server::start(&format!("{own}{config}"))).collect();
         Some(Self { nodes, _shared: shared, config })
+    }
+
+    /// A key that every node knows.
+    pub async fn key(&self, tenant: &str, purposes: &str) -> String {
+        let key = self.nodes[0].key(tenant, purposes);
+        for node in &self.nodes {
+            let known = || async { (node.get(&key, "/v1/calls").await.0 == 200).then_some(()) };
+            eventually("the key at every node", known).await;
+        }
+        key
     }
 }
 
+/// Goes on with a call, from where the node says.
+pub async fn resume(server: &Server, key: &str, call: &str, heard: &mut Vec<Value>) -> (Socket, usize) {
+    take_up(server, key, start(call, true), heard).await
+}
+
 /// Tries again for as long as the node says that it will be able to.
-async fn resume(server: &Server, key: &str, call: &str, heard: &mut Vec<Value>) -> (Socket, usize) {
+async fn take_up(server: &Server, key: &str, start: Value, heard: &mut Vec<Value>) -> (Socket, usize) {
     for _ in 0..120 {
         let mut socket = match server.try_connect("/v1/stream", key).await {
             Ok(socket) => socket,
@@ -39,7 +59,7 @@ async fn resume(server: &Server, key: &str, call: &str, heard: &mut Vec<Value>) 
                 continue;
             }
         };
-        say(&mut socket, &start(call, true)).await;
+        say(&mut socket, &start).await;
         let first = hear(&mut socket).await.unwrap();
         if first["type"] == "ready" {
             let position = first["position"].as_u64().unwrap() as usize;
@@ -49,7 +69,7 @@ async fn resume(server: &Server, key: &str, call: &str, heard: &mut Vec<Value>) 
         assert_eq!(first["code"], "storage", "{first}");
         sleep(Duration::from_millis(250)).await;
     }
-    panic!("{call} is never taken up");
+    panic!("never taken up: {start}");
 }
 
 /// Frames of the sample that come after `from`, to its `to`th second.
@@ -147,14 +167,41 @@ async fn a_call_that_another_node_feeds_is_left_alone_and_one_that_nobody_feeds_
 }
 
 #[tokio::test]
+async fn roles_may_be_on_nodes_of_their_own() {
+    let Some(shared) = Shared::new() else { return };
+    let wanted = wanted(20).await;
+    let roles = ["roles = [\"ingest\"]\n", "roles = [\"writer\"]\n", "roles = [\"board\"]\n"];
+    let mut cluster = Cluster::of(&roles, &shared.config()).unwrap();
+    let [ingest, writer, board] = &mut cluster.nodes[..] else { panic!() };
+    let key = board.key("acme", "ingest,read");
+    board.user("acme", "ada", "admin", "");
+    let browser = board.browser("ada").await;
+    let mut shown = browser.stream("/v1/board/live").await;
+    let mut heard = Vec::new();
+    let (mut socket, _) = take_up(ingest, &key, start("call-1", false), &mut heard).await;
+    seconds(&mut socket, 20, (0, 10), &mut heard).await;
+    shown.row(|row| row["call_id"] == "call-1" && row["state"] == "live").await;
+    // what is said while nobody writes waits for who comes next
+    writer.kill();
+    seconds(&mut socket, 20, (10, 20), &mut heard).await;
+    stop(&mut socket, &mut heard).await;
+    assert_same_events(&events(&heard), &wanted);
+    shown.until("that it is gone", |_, data| (data["gone"] == json!(["call-1"])).then_some(())).await;
+    writer.boot();
+    assert_same_events(&ended(board, &key, "call-1").await, &wanted);
+    // each keeps to its own
+    assert_eq!(ingest.get(&key, "/v1/calls").await.0, 404);
+    assert!(board.try_connect("/v1/stream", &key).await.is_err());
+    for node in [ingest, writer, board] {
+        assert_eq!(node.get("", "/readyz").await.0, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_rolling_restart_drops_no_call() {
     let Some(mut cluster) = Cluster::start(2) else { return };
     let wanted = wanted(30).await;
-    let key = cluster.nodes[0].key("acme", "ingest,read");
-    eventually("the key at the other node", || async {
-        (cluster.nodes[1].get(&key, "/v1/calls").await.0 == 200).then_some(())
-    })
-    .await;
+    let key = cluster.key("acme", "ingest,read").await;
     let calls = ["one", "two", "three", "four"];
     let (mut at, mut heard) = (Vec::new(), vec![Vec::new(); calls.len()]);
     for (index, call) in calls.iter().enumerate() {

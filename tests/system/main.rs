@@ -5,9 +5,9 @@
 mod architecture;
 mod backup;
 mod bad_input;
-mod browser;
 mod cluster;
 mod command_line;
+mod drills;
 mod durability;
 mod full_disk;
 mod live;

@@ -33,13 +33,13 @@ fn unique() -> String {
     format!("s{since:x}_{:x}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn kafka(brokers: &str, prefix: &str) -> String {
-    format!("[kafka]\nbrokers = \"{brokers}\"\nprefix = \"{prefix}\"\npartitions = 3\nreplicas = 1\n")
+pub fn kafka(brokers: &str, prefix: &str, replicas: u8) -> String {
+    format!("[kafka]\nbrokers = \"{brokers}\"\nprefix = \"{prefix}\"\npartitions = 3\nreplicas = {replicas}\n")
 }
 
-fn scylla(nodes: &str, keyspace: &str) -> String {
+pub fn scylla(nodes: &str, keyspace: &str, replicas: u8) -> String {
     let nodes: Vec<&str> = nodes.split(',').collect();
-    format!("[scylla]\nnodes = {}\nkeyspace = \"{keyspace}\"\nreplicas = 1\n", json!(nodes))
+    format!("[scylla]\nnodes = {}\nkeyspace = \"{keyspace}\"\nreplicas = {replicas}\n", json!(nodes))
 }
 
 /// Topics and a keyspace of its own on the servers of the test run.
@@ -52,22 +52,22 @@ pub struct Shared {
 impl Shared {
     pub fn new() -> Option<Self> {
         let (brokers, nodes, prefix) = (server("SOTTO_TEST_KAFKA")?, server("SOTTO_TEST_CQL")?, unique());
-        Some(Self { kafka: brokers, scylla: scylla(&nodes, &prefix), prefix })
+        Some(Self { kafka: brokers, scylla: scylla(&nodes, &prefix, 1), prefix })
     }
 
     pub fn config(&self) -> String {
-        kafka(&self.kafka, &self.prefix) + &self.scylla
+        kafka(&self.kafka, &self.prefix, 1) + &self.scylla
     }
 }
 
 /// Servers of its own, to be killed and brought back.
-struct Own {
+pub struct Own {
     folder: TempDir,
     addresses: Value,
 }
 
 impl Own {
-    fn start(brokers: u8, cql: u8) -> Option<Self> {
+    pub fn start(brokers: u8, cql: u8) -> Option<Self> {
         server("SOTTO_TEST_KAFKA")?;
         let mut own = Self { folder: tempfile::tempdir().unwrap(), addresses: json!({}) };
         let started = own.engines(&["start"], &[("BROKERS", brokers), ("CQL_NODES", cql)]);
@@ -89,16 +89,13 @@ impl Own {
         String::from_utf8(done.stdout).unwrap()
     }
 
-    fn address(&self, name: &str) -> &str {
+    pub fn address(&self, name: &str) -> &str {
         self.addresses[name].as_str().unwrap()
     }
 
-    fn kill(&self, node: &str) {
-        self.engines(&["kill", node], &[]);
-    }
-
-    fn revive(&self, node: &str) {
-        self.engines(&["revive", node], &[]);
+    /// `kill`, `revive`, `pause` or `resume` of `kafka-1`, `cql-1` and so on.
+    pub fn node(&self, what: &str, node: &str) {
+        self.engines(&[what, node], &[]);
     }
 }
 
@@ -230,13 +227,13 @@ async fn mh1_what_reaches_kafka_holds_no_word_and_no_name() {
 async fn while_kafka_is_away_a_call_goes_on_and_all_of_it_arrives_in_order() {
     let Some(own) = Own::start(1, 0) else { return };
     let wanted = wanted(30).await;
-    let server = Server::start(&kafka(own.address("SOTTO_TEST_KAFKA"), "sotto"));
+    let server = Server::start(&kafka(own.address("SOTTO_TEST_KAFKA"), "sotto", 1));
     let key = server.key("acme", "ingest,read");
     let mut socket = server.connect(&key).await;
     say(&mut socket, &start("call-1", false)).await;
     let mut heard = vec![hear(&mut socket).await.unwrap()];
     seconds(&mut socket, 30, (0, 10), &mut heard).await;
-    own.kill("kafka-1");
+    own.node("kill", "kafka-1");
     seconds(&mut socket, 30, (10, 20), &mut heard).await;
     // told though Kafka is away
     let before = events(&heard).len();
@@ -246,7 +243,7 @@ async fn while_kafka_is_away_a_call_goes_on_and_all_of_it_arrives_in_order() {
     assert!(server.metric("sotto_spool_bytes").await > 0.0);
     // and a new call begins and ends
     whole_call(&server, &key, "call-2", &sample(8), 1_600).await;
-    own.revive("kafka-1");
+    own.node("revive", "kafka-1");
     seconds(&mut socket, 30, (20, 30), &mut heard).await;
     stop(&mut socket, &mut heard).await;
     assert_same_events(&events(&heard), &wanted);
@@ -260,20 +257,20 @@ async fn while_kafka_is_away_a_call_goes_on_and_all_of_it_arrives_in_order() {
 async fn while_the_store_is_away_a_call_goes_on_and_all_of_it_arrives() {
     let Some(own) = Own::start(0, 1) else { return };
     let wanted = wanted(30).await;
-    let server = Server::start(&scylla(own.address("SOTTO_TEST_CQL"), "sotto"));
+    let server = Server::start(&scylla(own.address("SOTTO_TEST_CQL"), "sotto", 1));
     let key = server.key("acme", "ingest,read");
     let mut socket = server.connect(&key).await;
     say(&mut socket, &start("call-1", false)).await;
     let mut heard = vec![hear(&mut socket).await.unwrap()];
     seconds(&mut socket, 30, (0, 10), &mut heard).await;
-    own.kill("cql-1");
+    own.node("kill", "cql-1");
     seconds(&mut socket, 30, (10, 20), &mut heard).await;
     // a new call has no place to be kept under: it is refused, and says when to come again
     let mut refused = server.connect(&key).await;
     say(&mut refused, &start("call-2", false)).await;
     let told = hear_all(&mut refused).await;
     assert_eq!(told.last().unwrap()["type"], "error", "{told:?}");
-    own.revive("cql-1");
+    own.node("revive", "cql-1");
     seconds(&mut socket, 30, (20, 30), &mut heard).await;
     stop(&mut socket, &mut heard).await;
     assert_same_events(&events(&heard), &wanted);

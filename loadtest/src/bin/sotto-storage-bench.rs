@@ -106,7 +106,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
             ..ScyllaSettings::default()
         };
         let bus = Arc::new(KafkaBus::open(&kafka, &metrics).await?);
-        let vault = Arc::new(ScyllaVault::open(&scylla, Arc::new(SystemClock)).await?);
+        let vault = Arc::new(ScyllaVault::open(&scylla, Arc::new(SystemClock), &metrics).await?);
         let figures = engine("kafka and cql", bus, vault, options.calls, options.events).await?;
         say(&figures);
         engines.push(figures);

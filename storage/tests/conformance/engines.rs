@@ -108,7 +108,8 @@ impl Engines {
                 Arc::new(EmbeddedVault::open(&folder.path().join("vault.db"), &metrics()).unwrap())
             }
             Kind::Servers { scylla, .. } => {
-                Arc::new(ScyllaVault::open(scylla, Arc::clone(&self.clock) as Arc<dyn Clock>).await.unwrap())
+                let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+                Arc::new(ScyllaVault::open(scylla, clock, &metrics()).await.unwrap())
             }
         };
         self.clock.0.get_or_init(Instant::now);

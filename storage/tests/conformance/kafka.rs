@@ -82,7 +82,7 @@ async fn brokers_that_do_not_answer_are_named() {
 async fn brokers_are_reached_over_tls_with_a_password_and_not_with_a_wrong_one() {
     let Some(plain) = kafka() else { return };
     let Some(brokers) = server("SOTTO_TEST_KAFKA_SECURE") else { return };
-    let authority = server("SOTTO_TEST_KAFKA_CA").map(PathBuf::from);
+    let authority = server("SOTTO_TEST_CA").map(PathBuf::from);
     let sasl = |password: &str| {
         let (username, password) = ("sotto".to_owned(), password.to_owned());
         Some(Sasl { mechanism: Mechanism::Plain, username, password })

@@ -1,16 +1,16 @@
 //! What only ScyllaDB and Cassandra have: keyspaces, versions of tables, TTLs, nodes that race.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use scylla::client::{session::Session, session_builder::SessionBuilder};
 use sotto_events::{Clock, Timestamp};
 use sotto_storage::vault::{
     CallRow, Vault,
-    scylla::{ScyllaSettings, ScyllaVault},
+    scylla::{ScyllaSettings, ScyllaVault, Tls},
 };
 
 use crate::{
-    engines::scylla,
+    engines::{metrics, scylla, server},
     rows::{NOW, call, call_row, delivered, record, tenant},
 };
 
@@ -23,7 +23,7 @@ impl Clock for Fixed {
 }
 
 async fn try_open(settings: &ScyllaSettings) -> Result<ScyllaVault, String> {
-    ScyllaVault::open(settings, Arc::new(Fixed)).await.map_err(|error| error.to_string())
+    ScyllaVault::open(settings, Arc::new(Fixed), &metrics()).await.map_err(|error| error.to_string())
 }
 
 async fn open(settings: &ScyllaSettings) -> ScyllaVault {
@@ -37,6 +37,23 @@ async fn raw(settings: &ScyllaSettings) -> Session {
 async fn count(session: &Session, table: &str) -> i64 {
     let rows = session.query_unpaged(format!("SELECT count(*) FROM {table}"), ()).await.unwrap();
     rows.into_rows_result().unwrap().single_row::<(i64,)>().unwrap().0
+}
+
+#[tokio::test]
+async fn nodes_are_reached_over_tls_and_only_those_that_the_authority_signed() {
+    let Some(mut settings) = scylla() else { return };
+    settings.tls = Tls { enabled: true, authority: server("SOTTO_TEST_CA").map(PathBuf::from) };
+    let vault = open(&settings).await;
+    vault.create(call_row("acme", "one")).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.pem");
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&other, signed.cert.pem()).unwrap();
+    settings.tls.authority = Some(other.clone());
+    assert!(try_open(&settings).await.is_err());
+    std::fs::write(&other, "no certificate").unwrap();
+    let Err(error) = try_open(&settings).await else { panic!("it trusts nobody and was content") };
+    assert!(error.contains("there is no certificate in it"), "{error}");
 }
 
 #[tokio::test]

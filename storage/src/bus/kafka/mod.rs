@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use rdkafka::{
-    ClientContext, TopicPartitionList,
+    ClientContext, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::KafkaError,
@@ -22,7 +22,7 @@ use tokio::sync::broadcast;
 
 use self::{consumer::KafkaConsumer, live::LiveTopic};
 use super::{Bus, CallKey, Consumer, Live, Offset, Record};
-use crate::{Result, StorageError, StorageMetrics, writer::CONSUMER};
+use crate::{Result, StorageError, StorageMetrics, metrics::Retries, writer::CONSUMER};
 
 pub use self::{
     settings::{KafkaSettings, Mechanism, Sasl, Tls},
@@ -35,7 +35,7 @@ const ASK: Duration = Duration::from_secs(5);
 /// Kafka as a bus.
 pub struct KafkaBus {
     settings: KafkaSettings,
-    producer: FutureProducer<Log>,
+    producer: FutureProducer<Counting>,
     /// Asks about offsets; never a member of the group.
     asker: Arc<BaseConsumer<Log>>,
     live: LiveTopic,
@@ -58,7 +58,8 @@ impl KafkaBus {
             .set("message.timeout.ms", settings.append_timeout_ms.to_string())
             .set("message.max.bytes", topics::MAX_MESSAGE.to_string())
             .set("queue.buffering.max.kbytes", "65536")
-            .create_with_context(Log)
+            .set("statistics.interval.ms", "5000")
+            .create_with_context(Counting(metrics.retries("kafka")))
             .map_err(failed)?;
         let asker = settings
             .client()
@@ -192,6 +193,23 @@ impl ClientContext for Log {
 }
 
 impl ConsumerContext for Log {}
+
+/// That, and what the producer sends again.
+struct Counting(Retries);
+
+impl ClientContext for Counting {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Log.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Log.error(error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.0.up_to(statistics.brokers.values().map(|broker| broker.txretries).sum());
+    }
+}
 
 impl ProducerContext for Log {
     type DeliveryOpaque = ();

@@ -17,13 +17,18 @@ use futures_util::{
     future::{BoxFuture, try_join3},
     stream,
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
+use openssl::{
+    error::ErrorStack,
+    ssl::{SslConnector, SslMethod, SslVersion},
+    x509::{X509, store::X509StoreBuilder},
 };
 use scylla::{
     DeserializeRow as Columns,
-    client::{execution_profile::ExecutionProfile, session::Session, session_builder::SessionBuilder},
+    client::{
+        execution_profile::ExecutionProfile,
+        session::{OpenSsl010Config, Session},
+        session_builder::SessionBuilder,
+    },
     deserialize::row::DeserializeRow,
     frame::types::{Consistency, SerialConsistency},
     policies::{
@@ -42,8 +47,9 @@ use tokio::sync::OnceCell;
 use self::tables::{BUCKET, Shared, Tables};
 use super::{CallRow, CallState, EventRow, Swept, Vault};
 use crate::{
-    Result, StorageError,
+    Result, StorageError, StorageMetrics,
     bus::{CallKey, Delivered, Record},
+    metrics::Retries,
 };
 
 pub use self::settings::{ScyllaSettings, Tls};
@@ -75,6 +81,7 @@ pub struct ScyllaVault {
     own: HashMap<TenantId, OnceCell<Arc<Tables>>>,
     /// Hours of classes that are marked already: (class, hour, until). Only those of the hour that runs.
     marked: Mutex<HashSet<(RetentionClass, i32, i32)>>,
+    retries: Retries,
 }
 
 fn failed(error: impl Error) -> StorageError {
@@ -141,19 +148,26 @@ const fn micros(at: Timestamp) -> i64 {
     at.0.saturating_mul(1000)
 }
 
-fn tls(settings: &Tls) -> Result<Option<Arc<ClientConfig>>> {
+/// Trusts that authority alone.
+fn tls(settings: &Tls) -> Result<Option<OpenSsl010Config>> {
     let (true, Some(authority)) = (settings.enabled, &settings.authority) else { return Ok(None) };
     let problem = |why: String| StorageError::Vault(format!("authority {}: {why}", authority.display()));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(authority).map_err(|error| problem(error.to_string()))? {
-        let certificate = certificate.map_err(|error| problem(error.to_string()))?;
-        roots.add(certificate).map_err(|error| problem(error.to_string()))?;
+    let pem = std::fs::read(authority).map_err(|error| problem(error.to_string()))?;
+    let build = || -> std::result::Result<_, ErrorStack> {
+        let (certificates, mut trusted) = (X509::stack_from_pem(&pem)?, X509StoreBuilder::new()?);
+        let count = certificates.len();
+        for certificate in certificates {
+            trusted.add_cert(certificate)?;
+        }
+        let mut builder = SslConnector::builder(SslMethod::tls_client())?;
+        builder.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+        builder.set_cert_store(trusted.build());
+        Ok((count, builder))
+    };
+    match build().map_err(|error| problem(error.to_string()))? {
+        (0, _) => Err(problem("there is no certificate in it".to_owned())),
+        (_, builder) => Ok(Some(OpenSsl010Config::new(builder))),
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| problem(error.to_string()))?;
-    Ok(Some(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
 }
 
 /// The row of a call.
@@ -189,14 +203,15 @@ impl ScyllaVault {
     ///
     /// # Errors
     /// When no node answers or the tables are not as they must be.
-    pub async fn open(settings: &ScyllaSettings, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub async fn open(settings: &ScyllaSettings, clock: Arc<dyn Clock>, metrics: &StorageMetrics) -> Result<Self> {
         let session = connect(settings).await?;
         let keyspace = &settings.keyspace;
         schema::prepare(&session, settings, keyspace, true).await?;
         let shared = Shared::prepare(&session, keyspace).await?;
         let tables = Arc::new(Tables::prepare(&session, keyspace).await?);
         let own = settings.own_keyspaces.iter().map(|tenant| (tenant.clone(), OnceCell::new())).collect();
-        Ok(Self { session, settings: settings.clone(), clock, shared, tables, own, marked: Mutex::default() })
+        let (settings, retries) = (settings.clone(), metrics.retries("cql"));
+        Ok(Self { session, settings, clock, shared, tables, own, marked: Mutex::default(), retries })
     }
 
     async fn tables(&self, tenant: &TenantId) -> Result<Arc<Tables>> {
@@ -586,7 +601,9 @@ impl Vault for ScyllaVault {
                 calls.entry((record.tenant.clone(), record.call.clone())).or_default().push(record);
             }
             let calls = calls.into_values().map(|records| self.write_call(records));
-            stream::iter(calls).buffer_unordered(AT_ONCE).try_collect().await
+            let written = stream::iter(calls).buffer_unordered(AT_ONCE).try_collect().await;
+            self.retries.up_to(self.session.get_metrics().get_retries_num());
+            written
         })
     }
 

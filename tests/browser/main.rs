@@ -1,4 +1,6 @@
-//! Runs the tests of `tests/browser`: a real Chromium against real servers.
+//! Runs the tests beside this file: a real Chromium against real servers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails there")]
 
 use std::{fs, path::Path, process::Command};
 
