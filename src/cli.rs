@@ -185,6 +185,18 @@ pub enum Calls {
         #[arg(long)]
         json: bool,
     },
+    /// Keep it, whatever its time, until it is released; meanwhile it cannot be erased.
+    Hold {
+        #[command(flatten)]
+        remote: Remote,
+        call: CallId,
+    },
+    /// Let its time go on.
+    Release {
+        #[command(flatten)]
+        remote: Remote,
+        call: CallId,
+    },
     /// Destroy its key and rows, for ever.
     Erase {
         #[command(flatten)]

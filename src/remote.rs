@@ -48,6 +48,14 @@ pub async fn run(command: Calls) -> Result<(), Failure> {
             let events = every_event(&remote, call.as_str()).await?;
             score::kept(&format.channels, &events, &scorecard, as_json)?;
         }
+        Calls::Hold { remote, call } => {
+            let held: Value = json(ask(&remote, Method::PUT, &format!("/v1/calls/{call}/hold")).await?).await?;
+            out(&format!("{call} is held since {}", held["held_at"].as_str().unwrap_or("-")));
+        }
+        Calls::Release { remote, call } => {
+            ask(&remote, Method::DELETE, &format!("/v1/calls/{call}/hold")).await?;
+            out(&format!("{call} is released; what was due is gone"));
+        }
         Calls::Erase { remote, call } => {
             let erased: Value = json(ask(&remote, Method::DELETE, &format!("/v1/calls/{call}")).await?).await?;
             out(&format!("erased {call}: its key is destroyed, {} rows removed", erased["rows"]));

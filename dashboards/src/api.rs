@@ -17,7 +17,7 @@ use axum::{
     },
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -80,6 +80,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/calls", get(calls::list))
         .route("/v1/calls/search", post(calls::find))
         .route("/v1/calls/{call}", get(calls::show).delete(calls::erase))
+        .route("/v1/calls/{call}/hold", put(calls::hold).delete(calls::release))
         .route("/v1/calls/{call}/events", get(calls::events))
         .route("/v1/calls/{call}/live", get(calls::live))
         .route("/v1/calls/{call}/export", get(calls::export))

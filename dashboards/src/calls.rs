@@ -13,7 +13,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sotto_access::{Action, Principal};
+use sotto_access::{Action, Principal, Scope};
 use sotto_events::{CallEvent, CallId};
 use sotto_storage::CallSummary;
 
@@ -85,20 +85,45 @@ pub async fn show(State(api): Shared, Path(call): Path<String>, parts: Parts) ->
 
 /// DELETE /v1/calls/{call}
 pub async fn erase(State(api): Shared, Path(call): Path<String>, parts: Parts) -> Answer<Json<Value>> {
-    let caller = Caller::with(&api, &parts, Action::Erase)?;
-    let principal = &caller.principal;
-    // a call whose metadata has expired can be erased too, by whoever may erase any
-    let call = match principal.scope(Action::Erase) {
-        sotto_access::Scope::Tenant => call_id(&call)?,
-        _ => found(&api, &caller, &call, Action::Erase).await?.0.call,
-    };
+    let (principal, call) = over_life(&api, &parts, &call).await?;
     let erasure = api.reader.erase(principal.tenant(), &call).await?;
-    let by = match principal {
+    tracing::info!(tenant = %principal.tenant(), by = name(&principal), call = %erasure.call, "call erased");
+    Ok(Json(json!({ "call_id": erasure.call, "erased_at": rfc3339(erasure.at), "rows": erasure.rows })))
+}
+
+/// PUT /v1/calls/{call}/hold
+pub async fn hold(State(api): Shared, Path(call): Path<String>, parts: Parts) -> Answer<Json<Value>> {
+    let (principal, call) = over_life(&api, &parts, &call).await?;
+    let held_at = api.reader.hold(principal.tenant(), &call).await?;
+    tracing::info!(tenant = %principal.tenant(), by = name(&principal), %call, "call held");
+    Ok(Json(json!({ "call_id": call, "held_at": rfc3339(held_at) })))
+}
+
+/// DELETE /v1/calls/{call}/hold
+pub async fn release(State(api): Shared, Path(call): Path<String>, parts: Parts) -> Answer<Json<Value>> {
+    let (principal, call) = over_life(&api, &parts, &call).await?;
+    api.reader.release(principal.tenant(), &call).await?;
+    tracing::info!(tenant = %principal.tenant(), by = name(&principal), %call, "call released");
+    Ok(Json(json!({ "call_id": call, "held_at": null })))
+}
+
+/// Who decides how long a call lives, and that call.
+async fn over_life(api: &Api, parts: &Parts, call: &str) -> Answer<(Principal, CallId)> {
+    let caller = Caller::with(api, parts, Action::Erase)?;
+    // a call whose metadata has expired is reached too, by whoever reaches any
+    let call = match caller.principal.scope(Action::Erase) {
+        Scope::Tenant => call_id(call)?,
+        _ => found(api, &caller, call, Action::Erase).await?.0.call,
+    };
+    Ok((caller.principal, call))
+}
+
+/// For the log: people are not named there.
+fn name(principal: &Principal) -> &str {
+    match principal {
         Principal::Key(key) => key.key.as_str(),
         Principal::Person(_) => "a person",
-    };
-    tracing::info!(tenant = %principal.tenant(), by, call = %erasure.call, "call erased");
-    Ok(Json(json!({ "call_id": erasure.call, "erased_at": rfc3339(erasure.at), "rows": erasure.rows })))
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -102,6 +102,8 @@ impl From<StorageError> for Problem {
             StorageError::NoSuchCall => (StatusCode::NOT_FOUND, "no_such_call"),
             StorageError::Erased => (StatusCode::GONE, "erased"),
             StorageError::OnAir => (StatusCode::CONFLICT, "on_air"),
+            StorageError::Held => (StatusCode::CONFLICT, "held"),
+            StorageError::TooManyHolds => (StatusCode::CONFLICT, "too_many_holds"),
             _ => {
                 tracing::error!(%error, "a request could not be answered");
                 return Self::internal("storage cannot answer now");

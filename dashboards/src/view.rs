@@ -24,6 +24,8 @@ pub struct CallView {
     pub kept_until: KeptUntil,
     pub seq: u64,
     pub metadata: BTreeMap<String, String>,
+    /// Since when nothing of it dies or may be erased.
+    pub held_at: Option<String>,
     pub agent_name: Option<String>,
 }
 
@@ -57,6 +59,7 @@ impl CallView {
             expires_at: rfc3339(call.expires_at),
             seq: call.seq,
             metadata: call.metadata,
+            held_at: call.held_at.map(rfc3339),
             agent_name: agent.map(|user| user.name.clone()),
         }
     }

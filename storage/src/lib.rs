@@ -40,6 +40,10 @@ pub enum StorageError {
     NoSuchCall,
     #[error("the call is on air; end it before erasing it")]
     OnAir,
+    #[error("the call is held; release it before erasing it")]
+    Held,
+    #[error("{max} calls are held already; release some before holding another", max = vault::MAX_HOLDS)]
+    TooManyHolds,
     #[error("the call has already ended")]
     Ended,
     #[error("key file: {0}")]

@@ -99,6 +99,10 @@ impl StorageMetrics {
             &["driver"],
         )?;
         registry.register(Box::new(driver_retries.clone()))?;
+        // there from the start, so that their first is a change
+        for driver in ["kafka", "cql"] {
+            driver_retries.with_label_values(&[driver]).reset();
+        }
         let bus_lag = IntGauge::new("sotto_bus_lag_records", "Records on the bus that are not yet in rows.")?;
         registry.register(Box::new(bus_lag.clone()))?;
         Ok(Self {

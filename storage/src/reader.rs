@@ -33,6 +33,8 @@ pub struct CallSummary {
     pub seq: u64,
     /// Empty once expired.
     pub metadata: BTreeMap<String, String>,
+    /// Since when nothing of it dies or may be erased.
+    pub held_at: Option<Timestamp>,
 }
 
 /// What an erasure did. Holds no content and may be shown as evidence.
@@ -137,14 +139,36 @@ impl Reader {
         rows.iter().map(|row| open_event(&key, tenant, call, row)).collect()
     }
 
+    /// Keeps a call, on air or ended, with everything that is kept of it, until it is released. Gives since when it is
+    /// held.
+    ///
+    /// # Errors
+    /// [`StorageError::NoSuchCall`] when there is none, [`StorageError::Erased`], [`StorageError::TooManyHolds`].
+    pub async fn hold(&self, tenant: &TenantId, call: &CallId) -> Result<Timestamp> {
+        let held = self.vault.hold(tenant.clone(), call.clone(), self.clock.now()).await?;
+        held.ok_or(StorageError::NoSuchCall)
+    }
+
+    /// Lets the time of a held call go on; what was due is gone at once. Releasing one that is not held changes nothing.
+    ///
+    /// # Errors
+    /// [`StorageError::NoSuchCall`] when there is none.
+    pub async fn release(&self, tenant: &TenantId, call: &CallId) -> Result<()> {
+        self.row(tenant, call).await?;
+        self.vault.release(tenant.clone(), call.clone()).await.map(drop)
+    }
+
     /// Destroys the key and rows of a call that has ended.
     ///
     /// # Errors
-    /// [`StorageError::OnAir`] while it runs, [`StorageError::NoSuchCall`] when there is none.
+    /// [`StorageError::OnAir`] while it runs, [`StorageError::Held`], [`StorageError::NoSuchCall`] when there is none.
     pub async fn erase(&self, tenant: &TenantId, call: &CallId) -> Result<Erasure> {
         let row = self.row(tenant, call).await?;
         if row.state == CallState::Open {
             return Err(StorageError::OnAir);
+        }
+        if row.held_at.is_some() {
+            return Err(StorageError::Held);
         }
         if let Some(erasures) = self.erasures.clone() {
             let (tenant, call) = (tenant.clone(), call.clone());
@@ -225,6 +249,7 @@ impl Reader {
             expires_at: row.expires_at,
             seq: row.seq,
             metadata,
+            held_at: row.held_at,
         })
     }
 }

@@ -109,6 +109,7 @@ impl Recorder {
             metadata: Some((sealed, policy.expiry(RetentionClass::Personal, now))),
             seq: 0,
             safe: Vec::new(),
+            held_at: None,
         };
         let (key, seq, safe, format, history, metadata, created_at) = match self.vault.create(row).await? {
             None => (key, 0, Vec::new(), new.format, Vec::new(), new.metadata.clone(), now),

@@ -65,6 +65,30 @@ async fn mr6_mh11_an_erased_call_is_gone_for_ever() {
 }
 
 #[tokio::test]
+async fn mr6_a_held_call_is_not_erased_until_it_is_released() {
+    let server = Server::start("");
+    let key = server.key("acme", "ingest,read,erase");
+    let reader = server.key("acme", "read");
+    whole_call(&server, &key, "call-1", &sample(5), 1_600).await;
+    eventually("the end of the call", || async {
+        let (_, shown) = server.get(&key, "/v1/calls/call-1").await;
+        (shown["state"] == "ended").then_some(())
+    })
+    .await;
+    assert_eq!(server.ask(Method::PUT, &reader, "/v1/calls/call-1/hold").await.0, 403);
+    assert_eq!(server.ask(Method::PUT, &key, "/v1/calls/call-2/hold").await.0, 404);
+    let (status, held) = server.ask(Method::PUT, &key, "/v1/calls/call-1/hold").await;
+    assert_eq!(status, 200, "{held}");
+    let (_, shown) = server.get(&key, "/v1/calls/call-1").await;
+    assert!(shown["held_at"].is_string() && shown["held_at"] == held["held_at"], "{shown}");
+    let (status, refused) = server.ask(Method::DELETE, &key, "/v1/calls/call-1").await;
+    assert_eq!((status, &refused["error"]["code"]), (409, &json!("held")), "{refused}");
+    assert_eq!(server.ask(Method::DELETE, &key, "/v1/calls/call-1/hold").await.0, 200);
+    assert_eq!(server.ask(Method::DELETE, &key, "/v1/calls/call-1").await.0, 200);
+    assert_eq!(server.ask(Method::PUT, &key, "/v1/calls/call-1/hold").await.0, 410);
+}
+
+#[tokio::test]
 async fn mh6_what_has_expired_is_not_read_swept_or_not() {
     let server = Server::start("sweep_seconds = 3600\n[tenants.brief.retention]\ntranscript_seconds = 6");
     let key = server.key("brief", "ingest,read");

@@ -133,6 +133,7 @@ impl Calls {
                 metadata: None,
                 seq: 0,
                 safe: Vec::new(),
+                held_at: None,
             };
             vault.create(row).await?;
             ids.push(call);

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sotto_events::{CallId, RetentionClass, SafePoint, TenantId, Timestamp};
 
-use super::{CallRow, CallState, EventRow, Swept, Vault};
+use super::{CallRow, CallState, EventRow, MAX_HOLDS, Swept, Vault};
 use crate::{
     Result, StorageError, StorageMetrics,
     bus::{Delivered, progress},
@@ -32,10 +32,13 @@ CREATE TABLE IF NOT EXISTS events (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS events_by_expiry ON events (class, expires_at);
 CREATE INDEX IF NOT EXISTS events_by_age ON events (class, created_at);
+CREATE TABLE IF NOT EXISTS holds (
+    tenant TEXT NOT NULL, call TEXT NOT NULL, held_at INTEGER NOT NULL, PRIMARY KEY (tenant, call)
+) WITHOUT ROWID;
 ";
 
 const CALL: &str = "SELECT tenant, call, state, dialect, format, created_at, ended_at, expires_at, wrapped_key, \
-                    metadata, metadata_expires_at, seq, safe FROM calls";
+                    metadata, metadata_expires_at, seq, safe, held_at FROM calls LEFT JOIN holds USING (tenant, call)";
 
 /// The embedded vault.
 pub struct EmbeddedVault {
@@ -68,10 +71,11 @@ fn corrupt(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::E
 
 fn call_row(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<CallRow> {
     let text = |index: usize| row.get::<_, String>(index);
+    let held_at = row.get::<_, Option<i64>>(13)?.map(Timestamp);
     let metadata: Option<(Vec<u8>, Timestamp)> = row
         .get::<_, Option<Vec<u8>>>(9)?
         .zip(row.get::<_, Option<i64>>(10)?.map(Timestamp))
-        .filter(|(_, expires_at)| *expires_at > now);
+        .filter(|(_, expires_at)| *expires_at > now || held_at.is_some());
     Ok(CallRow {
         tenant: text(0)?.parse().map_err(corrupt)?,
         call: text(1)?.parse().map_err(corrupt)?,
@@ -85,13 +89,18 @@ fn call_row(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<CallRow> {
         metadata,
         seq: row.get::<_, i64>(11)? as u64,
         safe: serde_json::from_str(&text(12)?).map_err(corrupt)?,
+        held_at,
     })
 }
 
+/// Which calls are to be seen at the time of that parameter: a call on air is there however short its data lives.
+fn seen(now: usize) -> String {
+    format!("(expires_at > ?{now} OR state = 0 OR held_at IS NOT NULL)")
+}
+
 fn find(db: &Connection, tenant: &TenantId, call: &CallId, now: Timestamp) -> Result<Option<CallRow>> {
-    // a call on air is there however short its data lives
     Ok(db
-        .prepare_cached(&format!("{CALL} WHERE tenant = ?1 AND call = ?2 AND (expires_at > ?3 OR state = 0)"))?
+        .prepare_cached(&format!("{CALL} WHERE tenant = ?1 AND call = ?2 AND {SEEN}", SEEN = seen(3)))?
         .query_row(params![tenant.as_str(), call.as_str(), now.0], |row| call_row(row, now))
         .optional()?)
 }
@@ -155,8 +164,28 @@ fn write(db: &Connection, delivered: &Delivered) -> Result<()> {
     Ok(())
 }
 
+fn hold(db: &Connection, tenant: &TenantId, call: &CallId, now: Timestamp) -> Result<Option<Timestamp>> {
+    let Some(row) = find(db, tenant, call, now)? else { return Ok(None) };
+    if row.state == CallState::Erased {
+        return Err(StorageError::Erased);
+    }
+    if row.held_at.is_some() {
+        return Ok(row.held_at);
+    }
+    let held: i64 =
+        db.query_row("SELECT count(*) FROM holds WHERE tenant = ?1", [tenant.as_str()], |row| row.get(0))?;
+    if held as usize >= MAX_HOLDS {
+        return Err(StorageError::TooManyHolds);
+    }
+    db.execute("INSERT INTO holds VALUES (?1, ?2, ?3)", params![tenant.as_str(), call.as_str(), now.0])?;
+    Ok(Some(now))
+}
+
 fn erase(db: &Connection, tenant: &TenantId, call: &CallId) -> Result<Option<u64>> {
     let key = params![tenant.as_str(), call.as_str()];
+    if db.query_row("SELECT EXISTS (SELECT 1 FROM holds WHERE tenant = ?1 AND call = ?2)", key, |row| row.get(0))? {
+        return Err(StorageError::Held);
+    }
     let changed = db.execute(
         "UPDATE calls SET state = 2, wrapped_key = NULL, metadata = NULL WHERE tenant = ?1 AND call = ?2",
         key,
@@ -165,24 +194,32 @@ fn erase(db: &Connection, tenant: &TenantId, call: &CallId) -> Result<Option<u64
     Ok((changed > 0).then_some(rows as u64))
 }
 
+/// Of a table with calls.
+fn not_held(table: &str) -> String {
+    format!("NOT EXISTS (SELECT 1 FROM holds WHERE holds.tenant = {table}.tenant AND holds.call = {table}.call)")
+}
+
 fn sweep(db: &Connection, now: Timestamp, limit: usize) -> Result<Swept> {
     let mut swept = Swept::default();
     for class in RetentionClass::ALL {
-        swept.events += db.execute(
+        let sql = format!(
             "DELETE FROM events WHERE (tenant, call, seq) IN
-             (SELECT tenant, call, seq FROM events WHERE class = ?1 AND expires_at <= ?2 LIMIT ?3)",
-            params![class.name(), now.0, limit as i64],
-        )? as u64;
+             (SELECT tenant, call, seq FROM events WHERE class = ?1 AND expires_at <= ?2 AND {} LIMIT ?3)",
+            not_held("events")
+        );
+        swept.events += db.execute(&sql, params![class.name(), now.0, limit as i64])? as u64;
     }
-    swept.metadata = db.execute(
+    let free = not_held("calls");
+    let sql = format!(
         "UPDATE calls SET metadata = NULL WHERE (tenant, call) IN
-         (SELECT tenant, call FROM calls WHERE metadata IS NOT NULL AND metadata_expires_at <= ?1 LIMIT ?2)",
-        params![now.0, limit as i64],
-    )? as u64;
-    swept.calls = db.execute(
-        "DELETE FROM calls WHERE (tenant, call) IN (SELECT tenant, call FROM calls WHERE expires_at <= ?1 AND state != 0 LIMIT ?2)",
-        params![now.0, limit as i64],
-    )? as u64;
+         (SELECT tenant, call FROM calls WHERE metadata IS NOT NULL AND metadata_expires_at <= ?1 AND {free} LIMIT ?2)"
+    );
+    swept.metadata = db.execute(&sql, params![now.0, limit as i64])? as u64;
+    let sql = format!(
+        "DELETE FROM calls WHERE (tenant, call) IN
+         (SELECT tenant, call FROM calls WHERE expires_at <= ?1 AND state != 0 AND {free} LIMIT ?2)"
+    );
+    swept.calls = db.execute(&sql, params![now.0, limit as i64])? as u64;
     Ok(swept)
 }
 
@@ -215,8 +252,9 @@ impl Vault for EmbeddedVault {
         Box::pin(self.reader.run(move |db| {
             let (time, call) = before.map_or((i64::MAX, String::new()), |(time, call)| (time.0, call.to_string()));
             let mut statement = db.prepare_cached(&format!(
-                "{CALL} WHERE tenant = ?1 AND (created_at, call) < (?2, ?3) AND (expires_at > ?4 OR state = 0) \
-                 ORDER BY created_at DESC, call DESC LIMIT ?5"
+                "{CALL} WHERE tenant = ?1 AND (created_at, call) < (?2, ?3) AND {SEEN} \
+                 ORDER BY created_at DESC, call DESC LIMIT ?5",
+                SEEN = seen(4)
             ))?;
             let rows = statement
                 .query_map(params![tenant.as_str(), time, call, now.0, limit as i64], |row| call_row(row, now))?;
@@ -243,7 +281,9 @@ impl Vault for EmbeddedVault {
         Box::pin(self.reader.run(move |db| {
             let mut statement = db.prepare_cached(
                 "SELECT seq, kind, class, sealed, expires_at FROM events
-                 WHERE tenant = ?1 AND call = ?2 AND seq > ?3 AND expires_at > ?4 ORDER BY seq LIMIT ?5",
+                 WHERE tenant = ?1 AND call = ?2 AND seq > ?3
+                 AND (expires_at > ?4 OR EXISTS (SELECT 1 FROM holds WHERE tenant = ?1 AND call = ?2))
+                 ORDER BY seq LIMIT ?5",
             )?;
             let key = params![tenant.as_str(), call.as_str(), after as i64, now.0, limit as i64];
             let rows = statement.query_map(key, |row| {
@@ -258,6 +298,17 @@ impl Vault for EmbeddedVault {
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
+        }))
+    }
+
+    fn hold(&self, tenant: TenantId, call: CallId, now: Timestamp) -> BoxFuture<'_, Result<Option<Timestamp>>> {
+        Box::pin(self.writer.run(move |db| hold(db, &tenant, &call, now)))
+    }
+
+    fn release(&self, tenant: TenantId, call: CallId) -> BoxFuture<'_, Result<bool>> {
+        Box::pin(self.writer.run(move |db| {
+            let sql = "DELETE FROM holds WHERE tenant = ?1 AND call = ?2";
+            Ok(db.execute(sql, params![tenant.as_str(), call.as_str()])? > 0)
         }))
     }
 
@@ -282,12 +333,13 @@ impl Vault for EmbeddedVault {
     fn oldest(&self, class: RetentionClass) -> BoxFuture<'_, Result<Option<Timestamp>>> {
         Box::pin(self.reader.run(move |db| {
             let sql = match class {
-                RetentionClass::Personal => {
-                    "SELECT min(created_at) FROM calls WHERE metadata IS NOT NULL AND ?1 = 'personal'"
-                }
-                _ => "SELECT min(created_at) FROM events WHERE class = ?1",
+                RetentionClass::Personal => format!(
+                    "SELECT min(created_at) FROM calls WHERE metadata IS NOT NULL AND ?1 = 'personal' AND {}",
+                    not_held("calls")
+                ),
+                _ => format!("SELECT min(created_at) FROM events WHERE class = ?1 AND {}", not_held("events")),
             };
-            let first: Option<i64> = db.prepare_cached(sql)?.query_row([class.name()], |row| row.get(0))?;
+            let first: Option<i64> = db.prepare_cached(&sql)?.query_row([class.name()], |row| row.get(0))?;
             Ok(first.map(Timestamp))
         }))
     }

@@ -38,7 +38,12 @@ pub struct CallRow {
     pub seq: u64,
     /// Where the channels can be taken up after that `seq`.
     pub safe: Vec<SafePoint>,
+    /// Since when nothing of it dies or may be erased.
+    pub held_at: Option<Timestamp>,
 }
+
+/// Calls of one tenant that may be held at once.
+pub const MAX_HOLDS: usize = 10_000;
 
 /// One sealed event as kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,10 +114,24 @@ pub trait Vault: Send + Sync {
         now: Timestamp,
     ) -> BoxFuture<'_, Result<Vec<EventRow>>>;
 
-    /// Destroys the key of a call and its rows. False when there is no such call.
+    /// Keeps a call with everything that is kept of it now, whatever its time, until it is released. Gives since when it
+    /// is held, or none when there is no such call; safe to repeat.
+    ///
+    /// # Errors
+    /// [`StorageError::Erased`](crate::StorageError::Erased) when nothing is left to hold,
+    /// [`StorageError::TooManyHolds`](crate::StorageError::TooManyHolds), or when it could not be made durable.
+    fn hold(&self, tenant: TenantId, call: CallId, now: Timestamp) -> BoxFuture<'_, Result<Option<Timestamp>>>;
+
+    /// Lets a call's time go on: what was due is gone. False when it is not held.
     ///
     /// # Errors
     /// When it could not be made durable.
+    fn release(&self, tenant: TenantId, call: CallId) -> BoxFuture<'_, Result<bool>>;
+
+    /// Destroys the key of a call and its rows; says how many. None when there is no such call.
+    ///
+    /// # Errors
+    /// [`StorageError::Held`](crate::StorageError::Held), or when it could not be made durable.
     fn erase(&self, tenant: TenantId, call: CallId) -> BoxFuture<'_, Result<Option<u64>>>;
 
     /// Removes what has expired, at most `limit` rows of a kind.

@@ -31,6 +31,7 @@ pub fn call_row(owner: &str, name: &str) -> CallRow {
         metadata: Some((vec![4, 5], LATER)),
         seq: 0,
         safe: Vec::new(),
+        held_at: None,
     }
 }
 

@@ -1,7 +1,10 @@
 //! The vault: each row once, for its time and no longer, and never after an erasure.
 
 use sotto_events::{RetentionClass, Timestamp};
-use sotto_storage::vault::{CallRow, CallState, Vault};
+use sotto_storage::{
+    StorageError,
+    vault::{CallRow, CallState, Vault},
+};
 
 use crate::{
     engines::Engines,
@@ -28,6 +31,9 @@ on_every_engine!(
     ci5_metadata_dies_by_its_own_time,
     a_call_on_air_outlives_its_retention,
     mr6_an_erased_call_has_no_key_no_rows_and_takes_none,
+    mr6_a_held_call_outlives_its_time_until_it_is_released,
+    mr6_a_call_held_on_air_keeps_what_comes_later,
+    mr6_a_held_call_cannot_be_erased_nor_an_erased_one_held,
     a_large_row_comes_back_whole,
     a_tenants_key_is_the_first_that_was_kept,
 );
@@ -256,6 +262,74 @@ async fn mr6_an_erased_call_has_no_key_no_rows_and_takes_none(engines: &Engines)
     // a copy that was still on the bus
     vault.write(vec![delivered(2, record("acme", "one", 1..=3, true))]).await.unwrap();
     assert!(seqs(vault.as_ref(), "acme", "one", 0, 9, NOW).await.is_empty());
+}
+
+async fn mr6_a_held_call_outlives_its_time_until_it_is_released(engines: &Engines) {
+    let vault = engines.vault().await;
+    let (first, last) = (Timestamp(NOW.0 + 8_000), Timestamp(NOW.0 + 11_000));
+    let row = CallRow { expires_at: last, metadata: Some((vec![9], first)), ..call_row("acme", "one") };
+    vault.create(row.clone()).await.unwrap();
+    let mut mixed = record("acme", "one", 1..=1, true);
+    mixed.events[0].expires_at = first;
+    mixed.events.push(event(2, RetentionClass::Score, last));
+    mixed.seq = 2;
+    vault.write(vec![delivered(1, mixed.clone())]).await.unwrap();
+    assert_eq!(vault.hold(tenant("acme"), call("none"), NOW).await.unwrap(), None);
+    assert_eq!(vault.hold(tenant("acme"), call("one"), NOW).await.unwrap(), Some(NOW));
+    assert_eq!(vault.hold(tenant("acme"), call("one"), first).await.unwrap(), Some(NOW), "once is enough");
+    let before = vault.events(tenant("acme"), call("one"), 0, 9, NOW).await.unwrap();
+    engines.pass(vault.as_ref(), last).await;
+    let much_later = Timestamp(LATER.0 + 1_000_000);
+    assert_eq!(vault.events(tenant("acme"), call("one"), 0, 9, much_later).await.unwrap(), before);
+    assert_eq!(seqs(vault.as_ref(), "acme", "one", 1, 9, much_later).await, [2]);
+    let found = vault.call(tenant("acme"), call("one"), much_later).await.unwrap().unwrap();
+    let kept = (found.state, &found.wrapped_key, &found.metadata, found.held_at, found.seq);
+    assert_eq!(kept, (CallState::Ended, &row.wrapped_key, &row.metadata, Some(NOW), 2));
+    assert_eq!(vault.calls(tenant("acme"), None, 9, much_later).await.unwrap(), [found]);
+    let other = CallRow { wrapped_key: Some(vec![7]), created_at: last, ..row.clone() };
+    assert!(vault.create(other).await.unwrap().is_some(), "its id is taken");
+    assert!(vault.release(tenant("acme"), call("one")).await.unwrap());
+    assert!(!vault.release(tenant("acme"), call("one")).await.unwrap());
+    engines.pass(vault.as_ref(), last).await;
+    assert!(vault.call(tenant("acme"), call("one"), NOW).await.unwrap().is_none(), "gone, not only unread");
+    assert!(seqs(vault.as_ref(), "acme", "one", 0, 9, NOW).await.is_empty());
+    assert_eq!(vault.create(CallRow { created_at: last, ..row }).await.unwrap(), None, "and its id is free");
+}
+
+async fn mr6_a_call_held_on_air_keeps_what_comes_later(engines: &Engines) {
+    let vault = engines.vault().await;
+    vault.create(call_row("acme", "one")).await.unwrap();
+    let first = Timestamp(NOW.0 + 8_000);
+    let short = |seqs: std::ops::RangeInclusive<u64>, ended: bool| {
+        let mut record = record("acme", "one", seqs, ended);
+        record.events.iter_mut().for_each(|event| event.expires_at = first);
+        record
+    };
+    vault.write(vec![delivered(1, short(1..=2, false))]).await.unwrap();
+    vault.hold(tenant("acme"), call("one"), NOW).await.unwrap();
+    vault.write(vec![delivered(2, short(3..=3, false))]).await.unwrap();
+    vault.sweep(NOW, 100).await.unwrap();
+    vault.write(vec![delivered(3, short(4..=5, true))]).await.unwrap();
+    assert_eq!(seqs(vault.as_ref(), "acme", "one", 0, 9, NOW).await, [1, 2, 3, 4, 5]);
+    let found = vault.call(tenant("acme"), call("one"), NOW).await.unwrap().unwrap();
+    assert_eq!((found.state, found.held_at, found.seq), (CallState::Ended, Some(NOW), 5));
+    assert!(vault.open_calls().await.unwrap().is_empty());
+    engines.pass(vault.as_ref(), first).await;
+    assert_eq!(seqs(vault.as_ref(), "acme", "one", 0, 9, first).await, [1, 2, 3, 4, 5]);
+    vault.release(tenant("acme"), call("one")).await.unwrap();
+    assert!(seqs(vault.as_ref(), "acme", "one", 0, 9, first).await.is_empty());
+}
+
+async fn mr6_a_held_call_cannot_be_erased_nor_an_erased_one_held(engines: &Engines) {
+    let vault = engines.vault().await;
+    vault.create(call_row("acme", "one")).await.unwrap();
+    vault.write(vec![delivered(1, record("acme", "one", 1..=3, true))]).await.unwrap();
+    vault.hold(tenant("acme"), call("one"), NOW).await.unwrap();
+    assert!(matches!(vault.erase(tenant("acme"), call("one")).await, Err(StorageError::Held)));
+    assert_eq!(seqs(vault.as_ref(), "acme", "one", 0, 9, NOW).await, [1, 2, 3]);
+    vault.release(tenant("acme"), call("one")).await.unwrap();
+    assert_eq!(vault.erase(tenant("acme"), call("one")).await.unwrap(), Some(3));
+    assert!(matches!(vault.hold(tenant("acme"), call("one"), NOW).await, Err(StorageError::Erased)));
 }
 
 async fn a_large_row_comes_back_whole(engines: &Engines) {

@@ -1,6 +1,7 @@
 //! The vault in ScyllaDB, or in Cassandra, which speaks the same protocol. Rows expire by `USING TTL`; reads and writes
 //! touch single partitions, at `LOCAL_QUORUM`.
 
+mod holds;
 mod schema;
 mod settings;
 mod tables;
@@ -14,7 +15,7 @@ use std::{
 
 use futures_util::{
     StreamExt, TryStreamExt,
-    future::{BoxFuture, try_join3},
+    future::{BoxFuture, try_join, try_join3},
     stream,
 };
 use openssl::{
@@ -256,21 +257,24 @@ impl ScyllaVault {
         let of = (tenant.as_str(), call.as_str());
         let header = self.first::<Header>(&tables.call, of);
         let progress = self.first::<Progress>(&tables.progress, of);
-        let (header, progress) = futures_util::future::try_join(header, progress).await?;
+        let (header, progress) = try_join(header, progress).await?;
         let Some(Header { state: Some(state), dialect, format, created_at, ended_at, expires_at, wrapped_key }) =
             header
         else {
-            return Ok(None);
+            return self.held((tenant, call)).await;
         };
         let (Some(dialect), Some(format), Some(created_at), Some(expires_at)) =
             (dialect, format, created_at, expires_at)
         else {
             // its columns die within the same second, but not at once
-            return Ok(None);
+            return self.held((tenant, call)).await;
         };
         // what is left of an earlier call of this id is not this one's
         let progress = progress.filter(|progress| progress.created_at == created_at);
+        let held = if matches!(state, 3 | 4) { self.held((tenant, call)).await? } else { None };
+        let copied = held.as_ref().and_then(|held| held.metadata.clone());
         let metadata = match &wrapped_key {
+            Some(_) if copied.is_some() => copied,
             Some(wrapped) => {
                 let row = (tenant.as_str(), call.as_str(), key_id(wrapped));
                 let found = self.first::<(Vec<u8>, i64)>(&tables.metadata, row).await?;
@@ -282,13 +286,16 @@ impl ScyllaVault {
             Some(progress) => serde_json::from_str(&progress.safe)?,
             None => Vec::new(),
         };
+        // what is held is held from its copy on; until that is there, from its beginning
+        let held_at = matches!(state, 3 | 4).then(|| held.as_ref().and_then(|held| held.held_at));
+        let held_at = held_at.map(|since| since.unwrap_or(Timestamp(created_at)));
         let last = progress.as_ref().map_or(0, |progress| progress.expires_at);
         Ok(Some(CallRow {
             tenant: tenant.clone(),
             call: call.clone(),
             state: match state {
-                0 => CallState::Open,
-                1 => CallState::Ended,
+                0 | 3 => CallState::Open,
+                1 | 4 => CallState::Ended,
                 _ => CallState::Erased,
             },
             dialect,
@@ -298,8 +305,9 @@ impl ScyllaVault {
             expires_at: Timestamp(expires_at.max(last)),
             wrapped_key,
             metadata,
-            seq: progress.map_or(0, |progress| progress.seq as u64),
+            seq: progress.map_or(0, |progress| progress.seq as u64).max(held.map_or(0, |held| held.seq)),
             safe,
+            held_at,
         }))
     }
 
@@ -307,9 +315,10 @@ impl ScyllaVault {
     async fn visible(&self, tenant: &TenantId, call: &CallId, now: Timestamp) -> Result<Option<CallRow>> {
         let mut row = self.find(tenant, call).await?;
         if let Some(row) = &mut row {
-            row.metadata.take_if(|(_, expires_at)| *expires_at <= now);
+            let held = row.held_at.is_some();
+            row.metadata.take_if(|(_, expires_at)| *expires_at <= now && !held);
         }
-        Ok(row.filter(|row| row.expires_at > now || row.state == CallState::Open))
+        Ok(row.filter(|row| row.expires_at > now || row.state == CallState::Open || row.held_at.is_some()))
     }
 
     async fn insert(&self, row: &CallRow) -> Result<bool> {
@@ -342,7 +351,8 @@ impl ScyllaVault {
                     // an earlier try of this very request came through
                     return Ok(None);
                 }
-                if found.state == CallState::Open || found.expires_at > row.created_at {
+                let lives = found.expires_at > row.created_at || found.held_at.is_some();
+                if found.state == CallState::Open || lives {
                     return Ok(Some(found));
                 }
                 // one that has expired but is not yet gone gives its id free
@@ -411,8 +421,16 @@ impl ScyllaVault {
             let format = serde_json::to_string(&row.format)?;
             let (ended, expires) = (record.at.0, row.expires_at.0);
             let (created, key) = (row.created_at.0, &row.wrapped_key);
-            let values = (lives, ended, expires, &row.dialect, &format, created, key, tenant, call);
-            self.try_run(&tables.end_call, values).await?;
+            let (from, to): (i8, i8) = if row.held_at.is_some() { (3, 4) } else { (0, 1) };
+            let values = (lives, to, ended, expires, &row.dialect, &format, created, key, tenant, call, from);
+            if !self.try_run(&tables.end_call, values).await? {
+                // held or released at this moment
+                return Box::pin(self.end(tables, record, now)).await;
+            }
+        }
+        if row.held_at.is_some() {
+            self.copy(&CallRow { state: CallState::Ended, ended_at: Some(record.at), ..row }).await?;
+            self.run(&self.shared.held_ended, (tenant, call)).await?;
         }
         self.run(&self.shared.close, (shard(&record.tenant, &record.call), tenant, call)).await
     }
@@ -442,11 +460,13 @@ impl ScyllaVault {
         now: Timestamp,
     ) -> Result<Vec<EventRow>> {
         let tables = self.tables(tenant).await?;
-        let progress = self.first::<Progress>(&tables.progress, (tenant.as_str(), call.as_str())).await?;
-        let Some(progress) = progress else { return Ok(Vec::new()) };
+        let progress = self.first::<Progress>(&tables.progress, (tenant.as_str(), call.as_str()));
+        let (progress, held) = try_join(progress, self.held((tenant, call))).await?;
+        let last = progress.map(|progress| progress.seq as u64).max(held.as_ref().map(|held| held.seq));
+        let Some(last) = last else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         let most = i32::try_from(limit).unwrap_or(i32::MAX);
-        for bucket in bucket(after + 1)..=bucket(progress.seq as u64) {
+        for bucket in bucket(after + 1)..=bucket(last) {
             let of_class = |class: RetentionClass| {
                 let (tables, values) = (&tables, (tenant.as_str(), call.as_str(), bucket, after as i64, most));
                 async move {
@@ -457,8 +477,15 @@ impl ScyllaVault {
             let [first, second, third] = RetentionClass::ALL.map(of_class);
             let (first, second, third) = try_join3(first, second, third).await?;
             let from = found.len();
-            found.extend([first, second, third].into_iter().flatten().filter(|row| row.expires_at > now));
+            let living = [first, second, third].into_iter().flatten();
+            if held.is_some() {
+                found.extend(living);
+                found.extend(self.held_events((tenant, call), (bucket, after, most)).await?);
+            } else {
+                found.extend(living.filter(|row| row.expires_at > now));
+            }
             found[from..].sort_by_key(|row| row.seq);
+            found.dedup_by_key(|row| row.seq);
             if found.len() >= limit {
                 found.truncate(limit);
                 break;
@@ -535,12 +562,19 @@ impl ScyllaVault {
 
     async fn destroy(&self, tenant: &TenantId, call: &CallId) -> Result<Option<u64>> {
         let Some(row) = self.find(tenant, call).await? else { return Ok(None) };
+        if row.held_at.is_some() {
+            return Err(StorageError::Held);
+        }
         let tables = self.tables(tenant).await?;
         let of = (tenant.as_str(), call.as_str());
         let now = self.clock.now();
         // the key first: from here on nothing opens, whatever fails below
         let lives = ttl(row.expires_at, now).unwrap_or(1);
-        self.try_run(&tables.erase_call, (lives, of.0, of.1)).await?;
+        if !self.try_run(&tables.erase_call, (lives, of.0, of.1)).await?
+            && self.find(tenant, call).await?.is_some_and(|row| row.held_at.is_some())
+        {
+            return Err(StorageError::Held);
+        }
         let at = micros(now) + 999;
         self.run(&tables.erase_metadata, (at, of.0, of.1)).await?;
         let mut rows = 0;
@@ -636,13 +670,21 @@ impl Vault for ScyllaVault {
         Box::pin(async move { self.page((&tenant, &call), after, limit, now).await })
     }
 
+    fn hold(&self, tenant: TenantId, call: CallId, now: Timestamp) -> BoxFuture<'_, Result<Option<Timestamp>>> {
+        Box::pin(async move { self.keep_held(&tenant, &call, now).await })
+    }
+
+    fn release(&self, tenant: TenantId, call: CallId) -> BoxFuture<'_, Result<bool>> {
+        Box::pin(async move { self.let_go(&tenant, &call).await })
+    }
+
     fn erase(&self, tenant: TenantId, call: CallId) -> BoxFuture<'_, Result<Option<u64>>> {
         Box::pin(async move { self.destroy(&tenant, &call).await })
     }
 
     fn sweep(&self, _now: Timestamp, _limit: usize) -> BoxFuture<'_, Result<Swept>> {
-        // rows die by their TTL
-        Box::pin(async { Ok(Swept::default()) })
+        // rows die by their TTL; what is held of calls on air is copied before
+        Box::pin(async { self.copy_open().await.map(|()| Swept::default()) })
     }
 
     fn oldest(&self, class: RetentionClass) -> BoxFuture<'_, Result<Option<Timestamp>>> {

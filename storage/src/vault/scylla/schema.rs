@@ -13,7 +13,7 @@ use super::{ScyllaSettings, failed};
 use crate::{Result, StorageError};
 
 /// The version of the tables that this program writes.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 /// How long one node may hold the right to change tables.
 const LOCK_SECONDS: i32 = 60;
 /// Tombstones must outlive what the bus may still bring of an erased call: ten days, which is also the longest
@@ -76,12 +76,24 @@ fn tables(keyspace: &str) -> [Vec<String>; VERSION as usize] {
             window = window_hours(class),
         ));
     }
-    [first]
+    // what is held has no TTL. 10,000 calls of a tenant at most: 10 MB in one partition
+    let second = vec![
+        format!(
+            "CREATE TABLE IF NOT EXISTS {keyspace}.held_calls (tenant text, call text, held_at bigint, state tinyint, \
+             dialect text, format text, created_at bigint, ended_at bigint, expires_at bigint, wrapped_key blob, \
+             metadata blob, metadata_expires_at bigint, seq bigint, safe text, PRIMARY KEY (tenant, call))"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS {keyspace}.held_events (tenant text, call text, bucket int, seq bigint, \
+             class text, kind text, sealed blob, expires_at bigint, PRIMARY KEY ((tenant, call, bucket), seq))"
+        ),
+    ];
+    [first, second]
 }
 
 /// What only the shared keyspace has.
 fn shared_tables(keyspace: &str) -> [Vec<String>; VERSION as usize] {
-    [vec![
+    let first = vec![
         format!("CREATE TABLE IF NOT EXISTS {keyspace}.tenant_keys (tenant text PRIMARY KEY, wrapped blob)"),
         // calls on air, spread over a few partitions; rows come and go, so tombstones go soon
         format!(
@@ -92,7 +104,12 @@ fn shared_tables(keyspace: &str) -> [Vec<String>; VERSION as usize] {
             "CREATE TABLE IF NOT EXISTS {keyspace}.class_hours (class text, hour int, until int, \
              PRIMARY KEY (class, hour, until))"
         ),
-    ]]
+    ];
+    let second = vec![format!(
+        "CREATE TABLE IF NOT EXISTS {keyspace}.held_open (shard tinyint, tenant text, call text, \
+         PRIMARY KEY (shard, tenant, call)) WITH gc_grace_seconds = 3600"
+    )];
+    [first, second]
 }
 
 /// Brings a keyspace to [`VERSION`], or says that it is not there.

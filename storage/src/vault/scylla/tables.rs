@@ -34,6 +34,14 @@ pub(super) struct Tables {
     pub list_hour: PreparedStatement,
     pub hours: PreparedStatement,
     pub calls_of_hour: PreparedStatement,
+    pub change_state: PreparedStatement,
+    pub hold_call: PreparedStatement,
+    pub held_call: PreparedStatement,
+    pub count_held: PreparedStatement,
+    pub drop_held_call: PreparedStatement,
+    pub hold_event: PreparedStatement,
+    pub held_events: PreparedStatement,
+    pub drop_held_events: PreparedStatement,
     events: [Events; RetentionClass::ALL.len()],
 }
 
@@ -45,6 +53,9 @@ pub(super) struct Shared {
     pub open: PreparedStatement,
     pub close: PreparedStatement,
     pub open_calls: PreparedStatement,
+    pub hold_open: PreparedStatement,
+    pub held_open: PreparedStatement,
+    pub held_ended: PreparedStatement,
     pub mark_hour: PreparedStatement,
     pub oldest_hour: PreparedStatement,
 }
@@ -109,14 +120,16 @@ impl Tables {
             end_call: transaction(
                 session,
                 format!(
-                    "UPDATE {keyspace}.calls USING TTL ? SET state = 1, ended_at = ?, expires_at = ?, dialect = ?, \
-                     format = ?, created_at = ?, wrapped_key = ? {of} IF state = 0"
+                    "UPDATE {keyspace}.calls USING TTL ? SET state = ?, ended_at = ?, expires_at = ?, dialect = ?, \
+                     format = ?, created_at = ?, wrapped_key = ? {of} IF state = ?"
                 ),
             )
             .await?,
             erase_call: transaction(
                 session,
-                format!("UPDATE {keyspace}.calls USING TTL ? SET state = 2, wrapped_key = null {of} IF EXISTS"),
+                format!(
+                    "UPDATE {keyspace}.calls USING TTL ? SET state = 2, wrapped_key = null {of} IF state IN (0, 1, 2)"
+                ),
             )
             .await?,
             forget_call: transaction(session, format!("DELETE FROM {keyspace}.calls {of} IF created_at = ?")).await?,
@@ -175,6 +188,49 @@ impl Tables {
                 ),
             )
             .await?,
+            change_state: transaction(
+                session,
+                format!("UPDATE {keyspace}.calls USING TTL ? SET state = ? {of} IF state = ?"),
+            )
+            .await?,
+            hold_call: prepare(
+                session,
+                format!(
+                    "INSERT INTO {keyspace}.held_calls (tenant, call, held_at, state, dialect, format, created_at, \
+                     ended_at, expires_at, wrapped_key, metadata, metadata_expires_at, seq, safe) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                ),
+            )
+            .await?,
+            held_call: prepare(
+                session,
+                format!(
+                    "SELECT held_at, state, dialect, format, created_at, ended_at, expires_at, wrapped_key, metadata, \
+                     metadata_expires_at, seq, safe FROM {keyspace}.held_calls {of}"
+                ),
+            )
+            .await?,
+            count_held: prepare(session, format!("SELECT count(*) FROM {keyspace}.held_calls WHERE tenant = ?"))
+                .await?,
+            drop_held_call: prepare(session, format!("DELETE FROM {keyspace}.held_calls {of}")).await?,
+            hold_event: prepare(
+                session,
+                format!(
+                    "INSERT INTO {keyspace}.held_events (tenant, call, bucket, seq, class, kind, sealed, expires_at) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                ),
+            )
+            .await?,
+            held_events: prepare(
+                session,
+                format!(
+                    "SELECT seq, class, kind, sealed, expires_at FROM {keyspace}.held_events {of} AND bucket = ? \
+                     AND seq > ? LIMIT ?"
+                ),
+            )
+            .await?,
+            drop_held_events: prepare(session, format!("DELETE FROM {keyspace}.held_events {of} AND bucket = ?"))
+                .await?,
             events,
         })
     }
@@ -207,6 +263,18 @@ impl Shared {
             .await?,
             open_calls: prepare(session, format!("SELECT tenant, call FROM {keyspace}.open_calls WHERE shard = ?"))
                 .await?,
+            hold_open: prepare(
+                session,
+                format!("INSERT INTO {keyspace}.held_open (shard, tenant, call) VALUES (0, ?, ?)"),
+            )
+            .await?,
+            held_open: prepare(session, format!("SELECT tenant, call FROM {keyspace}.held_open WHERE shard = 0"))
+                .await?,
+            held_ended: prepare(
+                session,
+                format!("DELETE FROM {keyspace}.held_open WHERE shard = 0 AND tenant = ? AND call = ?"),
+            )
+            .await?,
             mark_hour: prepare(
                 session,
                 format!("INSERT INTO {keyspace}.class_hours (class, hour, until) VALUES (?, ?, ?) USING TTL ?"),
