@@ -70,16 +70,13 @@ impl Balancer {
 }
 
 /// A caller who talks at `speed` times its natural pace, comes back whenever the socket breaks, and goes when told that
-/// the call has ended. Gives how many times it came back.
+/// the call has ended. Gives how many times it was broken off.
 async fn caller(address: String, key: String, call: String, speed: f64) -> usize {
     let recording = sample(LENGTH);
-    let (begun, mut turn, mut known) = (Instant::now(), 0, false);
+    let (begun, mut breaks, mut known) = (Instant::now(), 0, false);
     loop {
-        turn += 1;
         assert!(begun.elapsed() < LONGEST, "{call} never ends");
-        if turn > 1 {
-            sleep(Duration::from_millis(250)).await;
-        }
+        sleep(Duration::from_millis(250)).await;
         let Ok(mut socket) = connect_to(&address, "/v1/stream", &key).await else { continue };
         if socket.send(Message::text(start(&call, known).to_string())).await.is_err() {
             continue;
@@ -92,8 +89,9 @@ async fn caller(address: String, key: String, call: String, speed: f64) -> usize
         known = true;
         let from = first["position"].as_u64().unwrap() as usize;
         if talk(&mut socket, &recording, from, speed, begun).await {
-            return turn - 1;
+            return breaks;
         }
+        breaks += 1;
     }
 }
 
@@ -118,8 +116,8 @@ async fn calls(address: &str, key: &str, count: usize, speed: f64, fault: impl F
         .map(|number| tokio::spawn(caller(address.to_owned(), key.to_owned(), format!("call-{number}"), speed)));
     let callers: Vec<_> = callers.collect();
     fault.await;
-    let back = timeout(LONGEST, join_all(callers)).await.expect("calls that never end");
-    back.into_iter().map(Result::unwrap).sum()
+    let breaks = timeout(LONGEST, join_all(callers)).await.expect("calls that never end");
+    breaks.into_iter().map(Result::unwrap).sum()
 }
 
 /// What every call has in rows is what an unbroken one comes to.
@@ -138,7 +136,7 @@ async fn fifty_calls_outlive_a_node_killed_among_them_and_replaced() {
     let balancer = Balancer::start(&cluster.nodes.iter().collect::<Vec<_>>()).await;
     let (address, gate) = (balancer.address.clone(), balancer.clone());
     let dying = &mut cluster.nodes[0];
-    let back = calls(&address, &key, 50, 1.0, async move {
+    let breaks = calls(&address, &key, 50, 1.0, async move {
         sleep(Duration::from_secs(15)).await;
         assert!(dying.metric("sotto_calls_on_air").await >= 10.0);
         let place = dying.calls.clone();
@@ -149,7 +147,7 @@ async fn fifty_calls_outlive_a_node_killed_among_them_and_replaced() {
         gate.with(&dying.calls);
     })
     .await;
-    assert!(back >= 10, "{back} callers came back");
+    assert!(breaks >= 10, "{breaks} calls broke off");
     for node in &cluster.nodes {
         all_as(node, &key, 50, &wanted).await;
     }
@@ -161,7 +159,7 @@ async fn a_minute(own: &Own, config: &str, node: &str, (away, here): (&str, &str
     let server = Server::start(config);
     let key = server.key("acme", "ingest,read");
     // slow talkers, so that the call is there before, all the while and after
-    let back = calls(&server.calls, &key, 8, 0.4, async {
+    let breaks = calls(&server.calls, &key, 8, 0.4, async {
         sleep(Duration::from_secs(15)).await;
         own.node(away, node);
         sleep(Duration::from_secs(60)).await;
@@ -169,7 +167,7 @@ async fn a_minute(own: &Own, config: &str, node: &str, (away, here): (&str, &str
         own.node(here, node);
     })
     .await;
-    assert_eq!(back, 0, "callers had to come back");
+    assert_eq!(breaks, 0, "calls broke off");
     all_as(&server, &key, 8, &wanted).await;
     eventually("an empty spool", || async { (server.metric("sotto_spool_bytes").await == 0.0).then_some(()) }).await;
 }
@@ -207,7 +205,7 @@ async fn each_of_three(own: &Own, config: &str, kind: &str) {
     let wanted = wanted(LENGTH).await;
     let server = Server::start(config);
     let key = server.key("acme", "ingest,read");
-    let back = calls(&server.calls, &key, 8, 0.4, async {
+    let breaks = calls(&server.calls, &key, 8, 0.4, async {
         for number in 1..=3 {
             sleep(Duration::from_secs(8)).await;
             own.node("kill", &format!("{kind}-{number}"));
@@ -216,7 +214,7 @@ async fn each_of_three(own: &Own, config: &str, kind: &str) {
         }
     })
     .await;
-    assert_eq!(back, 0, "callers had to come back");
+    assert_eq!(breaks, 0, "calls broke off");
     all_as(&server, &key, 8, &wanted).await;
 }
 

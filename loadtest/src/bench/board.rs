@@ -8,6 +8,7 @@ use std::{
 };
 
 use axum::body::Bytes;
+use axum::serve::ListenerExt;
 use futures_util::{Stream, StreamExt};
 use hdrhistogram::Histogram;
 use prometheus::Registry;
@@ -107,6 +108,8 @@ impl Board {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}", listener.local_addr()?);
+        // as the server does: small pieces must not wait for the acknowledgement of those before
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         tokio::spawn(hub.run());
         tokio::spawn(async move { axum::serve(listener, sotto_dashboards::router(Arc::new(api))).await });
         for number in 0..calls {

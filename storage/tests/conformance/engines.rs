@@ -10,6 +10,7 @@ use std::{
 };
 
 use prometheus::Registry;
+use scylla::client::session_builder::SessionBuilder;
 use sotto_events::{Clock, Timestamp};
 use sotto_storage::{
     StorageMetrics,
@@ -114,6 +115,13 @@ impl Engines {
         };
         self.clock.0.get_or_init(Instant::now);
         vault
+    }
+
+    /// Removes the keyspace: a server with hundreds of them becomes slow.
+    pub async fn forget(&self) {
+        let Kind::Servers { scylla, .. } = &self.kind else { return };
+        let session = SessionBuilder::new().known_nodes(&scylla.nodes).build().await.unwrap();
+        session.query_unpaged(format!("DROP KEYSPACE IF EXISTS {}", scylla.keyspace), ()).await.unwrap();
     }
 
     /// Lets time pass until what expires at `until` must be gone from the engine itself: a sweep removes it, or its own

@@ -17,6 +17,7 @@ macro_rules! on_every_engine {
             async fn $case() {
                 if let Some(engines) = crate::engines::Engines::servers() {
                     super::$case(&engines).await;
+                    engines.forget().await;
                 }
             })+
         }

@@ -149,6 +149,11 @@ const fn micros(at: Timestamp) -> i64 {
     at.0.saturating_mul(1000)
 }
 
+/// The timestamp of how far a call is: that of a record that comes late or again is smaller, and changes nothing.
+fn reached(record: &Record) -> i64 {
+    micros(record.created_at).saturating_add(record.progress() as i64)
+}
+
 /// Trusts that authority alone.
 fn tls(settings: &Tls) -> Result<Option<OpenSsl010Config>> {
     let (true, Some(authority)) = (settings.enabled, &settings.authority) else { return Ok(None) };
@@ -368,20 +373,18 @@ impl ScyllaVault {
         Err(StorageError::Vault("a call was made and unmade by others again and again".to_owned()))
     }
 
-    /// Writes the records of one call, in order.
+    /// Writes the records of one call: their rows in any order, then how far the last of them is.
     async fn write_call(&self, records: Vec<Record>) -> Result<()> {
-        for record in records {
-            self.write_record(&record).await?;
-        }
-        Ok(())
-    }
-
-    async fn write_record(&self, record: &Record) -> Result<()> {
+        let Some(last) = records.last() else { return Ok(()) };
         let now = self.clock.now();
-        let tables = self.tables(&record.tenant).await?;
-        let (tenant, call) = (record.tenant.as_str(), record.call.as_str());
-        let mut rows = Vec::with_capacity(record.events.len());
-        for event in &record.events {
+        let tables = self.tables(&last.tenant).await?;
+        let (tenant, call) = (last.tenant.as_str(), last.call.as_str());
+        let mut events = Vec::new();
+        for record in &records {
+            events.extend(record.events.iter().map(|event| (record, event)));
+        }
+        let mut rows = Vec::with_capacity(events.len());
+        for (record, event) in &events {
             let Some(lives) = ttl(event.expires_at, now) else { continue };
             let statement = &tables.events(event.class).insert;
             let (place, seq, at) = (bucket(event.seq), event.seq as i64, micros(record.at));
@@ -389,11 +392,16 @@ impl ScyllaVault {
             rows.push(async move { self.run(statement, values).await });
         }
         stream::iter(rows).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-        for event in &record.events {
+        for (record, event) in &events {
             self.mark(event.class, record.at, event.expires_at).await?;
         }
-        self.move_on(&tables, record, now).await?;
-        if record.ended {
+        // one that came late among them moves nothing
+        let mut furthest = last;
+        for record in &records {
+            furthest = if reached(record) > reached(furthest) { record } else { furthest };
+        }
+        self.move_on(&tables, furthest, now).await?;
+        if let Some(record) = records.iter().find(|record| record.ended) {
             self.end(&tables, record, now).await?;
         }
         Ok(())
@@ -405,8 +413,7 @@ impl ScyllaVault {
         let lives = if record.ended { ttl(last, now) } else { ttl(last.plus_seconds(ON_AIR_SLACK_SECONDS), now) };
         let Some(lives) = lives else { return Ok(()) };
         let safe = serde_json::to_string(&record.safe)?;
-        // a record that comes late or again has a smaller timestamp and changes nothing
-        let at = micros(record.created_at).saturating_add(record.progress() as i64);
+        let at = reached(record);
         let (tenant, call) = (record.tenant.as_str(), record.call.as_str());
         let values = (tenant, call, record.created_at.0, record.seq as i64, &safe, last.0, lives, at);
         self.run(&tables.move_on, values).await
