@@ -30,7 +30,7 @@ pub use entry::RowView;
 pub use sight::Sight;
 
 /// How soon watchers hear of a change.
-const BEAT: Duration = Duration::from_millis(8);
+const BEAT: Duration = Duration::from_millis(15);
 /// How long a row then rests, unless an alert comes.
 const REST: Duration = Duration::from_millis(250);
 /// Changes a watcher may be behind before it is given everything anew: some seconds of them.

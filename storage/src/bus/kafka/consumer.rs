@@ -1,19 +1,30 @@
 //! One member of a group that shares the partitions of the record topic.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use rdkafka::{
     Message, Offset as KafkaOffset, TopicPartitionList,
     consumer::{CommitMode, Consumer as _, StreamConsumer},
     message::BorrowedMessage,
+    types::RDKafkaErrorCode,
 };
+use tokio::time::timeout;
 
 use super::{KafkaSettings, Log, at, failed, raw};
 use crate::{
     Result, StorageError,
     bus::{Consumer, Delivered},
 };
+
+/// Until it is said again how far this is, when that was refused.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Whether a commit was refused because members of the group come or go: they are about to have their partitions.
+const fn is_of_a_change(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{IllegalGeneration, RebalanceInProgress, UnknownMemberId};
+    matches!(code, IllegalGeneration | RebalanceInProgress | UnknownMemberId)
+}
 
 /// Kilobytes of records a consumer may hold that have not been asked for.
 const AHEAD: &str = "16384";
@@ -23,6 +34,8 @@ pub(super) struct KafkaConsumer {
     topic: String,
     /// Offset of the last record given, by partition.
     given: BTreeMap<u32, u64>,
+    /// The same of those that are done, and of which Kafka has not been told.
+    done: BTreeMap<u32, u64>,
 }
 
 impl KafkaConsumer {
@@ -43,7 +56,43 @@ impl KafkaConsumer {
             .map_err(failed)?;
         let topic = settings.record_topic();
         consumer.subscribe(&[&topic]).map_err(failed)?;
-        Ok(Self { consumer: Arc::new(consumer), topic, given: BTreeMap::new() })
+        Ok(Self { consumer: Arc::new(consumer), topic, given: BTreeMap::new(), done: BTreeMap::new() })
+    }
+
+    /// Says how far this is. While members of the group come or go that is refused; then it is said again, here or by
+    /// whoever has the partition, to whom its records come once more.
+    async fn tell(&mut self) -> Result<()> {
+        let mine = self.consumer.assignment().map_err(failed)?;
+        self.done.retain(|partition, _| mine.find_partition(&self.topic, raw(*partition)).is_some());
+        let mut positions = TopicPartitionList::new();
+        for (partition, number) in &self.done {
+            // Kafka keeps the offset of the next one
+            let next = KafkaOffset::Offset(*number as i64);
+            positions.add_partition_offset(&self.topic, raw(*partition), next).map_err(failed)?;
+        }
+        if positions.count() == 0 {
+            return Ok(());
+        }
+        let consumer = Arc::clone(&self.consumer);
+        let commit = move || consumer.commit(&positions, CommitMode::Sync);
+        match tokio::task::spawn_blocking(commit).await.map_err(|_| StorageError::Stopped)? {
+            Err(error) if error.rdkafka_error_code().is_some_and(is_of_a_change) => Ok(()),
+            outcome => {
+                self.done.clear();
+                outcome.map_err(failed)
+            }
+        }
+    }
+
+    /// The next record. Members come and go while it is waited for.
+    async fn first(&mut self) -> Result<Delivered> {
+        while !self.done.is_empty() {
+            match timeout(AGAIN, self.consumer.recv()).await {
+                Ok(message) => return delivered(&message.map_err(failed)?),
+                Err(_) => self.tell().await?,
+            }
+        }
+        delivered(&self.consumer.recv().await.map_err(failed)?)
     }
 }
 
@@ -55,7 +104,7 @@ fn delivered(message: &BorrowedMessage<'_>) -> Result<Delivered> {
 impl Consumer for KafkaConsumer {
     fn next(&mut self, limit: usize) -> BoxFuture<'_, Result<Vec<Delivered>>> {
         Box::pin(async move {
-            let mut found = vec![delivered(&self.consumer.recv().await.map_err(failed)?)?];
+            let mut found = vec![self.first().await?];
             while found.len() < limit {
                 match self.consumer.recv().now_or_never() {
                     Some(message) => found.push(delivered(&message.map_err(failed)?)?),
@@ -70,19 +119,7 @@ impl Consumer for KafkaConsumer {
     }
 
     fn commit(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let mut positions = TopicPartitionList::new();
-            for (partition, number) in std::mem::take(&mut self.given) {
-                // Kafka keeps the offset of the next one
-                let next = KafkaOffset::Offset(number as i64);
-                positions.add_partition_offset(&self.topic, raw(partition), next).map_err(failed)?;
-            }
-            if positions.count() == 0 {
-                return Ok(());
-            }
-            let consumer = Arc::clone(&self.consumer);
-            let commit = move || consumer.commit(&positions, CommitMode::Sync).map_err(failed);
-            tokio::task::spawn_blocking(commit).await.map_err(|_| StorageError::Stopped)?
-        })
+        self.done.append(&mut self.given);
+        Box::pin(self.tell())
     }
 }
