@@ -41,7 +41,7 @@ impl Clock for TestClock {
 
 enum Kind {
     Embedded(TempDir),
-    Servers { kafka: KafkaSettings, scylla: ScyllaSettings },
+    Servers { kafka: Box<KafkaSettings>, scylla: Box<ScyllaSettings> },
 }
 
 pub struct Engines {
@@ -88,7 +88,7 @@ impl Engines {
     }
 
     pub fn servers() -> Option<Self> {
-        let kind = Kind::Servers { kafka: kafka()?, scylla: scylla()? };
+        let kind = Kind::Servers { kafka: Box::new(kafka()?), scylla: Box::new(scylla()?) };
         Some(Self { kind, clock: Arc::default() })
     }
 
