@@ -41,8 +41,11 @@ screenshots: build ## the pictures in docs/screens, of a real board with real ca
 	@source tools/env && source tools/node && CHROMIUM="$$(tools/browser | tail -n 1)" && export CHROMIUM && \
 		SOTTO_BIN=target/release/sotto node tests/browser/screenshots.mjs
 
-bench: build ## cost, latency, accuracy and redaction as JSON: make bench [CORPUS=folder]
+bench: build ## cost, latency, storage, accuracy and redaction as JSON: make bench [CORPUS=folder]
 	@source tools/env && target/release/sotto-bench $(if $(CORPUS),--corpus $(CORPUS)) --commit "$$(git describe --always --dirty)"
+	@source tools/env && where="$$(CQL_SYNC=periodic SOTTO_ENGINES=target/bench-engines tools/engines start || true)" && eval "$$where" && \
+		target/release/sotto-storage-bench --commit "$$(git describe --always --dirty)"; \
+		done=$$?; SOTTO_ENGINES=target/bench-engines tools/engines stop; exit $$done
 	@source tools/env && target/release/sotto-board-bench --commit "$$(git describe --always --dirty)"
 	@source tools/env && target/release/sotto-redaction-bench $(if $(CORPUS),--corpus $(CORPUS)) --commit "$$(git describe --always --dirty)"
 
