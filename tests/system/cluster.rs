@@ -95,6 +95,9 @@ async fn keys_and_people_of_one_node_hold_at_all() {
     // and at one that comes later
     let third = Server::start(&cluster.config);
     assert_eq!(third.get(&key, "/v1/calls").await.0, 200);
+    // which takes calls at once, for all to see
+    whole_call(&third, &key, "late", &sample(5), 1_600).await;
+    ended(here, &key, "late").await;
     let id = key.split('_').nth(1).unwrap().to_owned();
     let done = sotto().arg("--config").arg(there.config_file()).args(["keys", "revoke", &id]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
