@@ -55,7 +55,13 @@ struct CallKey {
     call: String,
     created_at: i64,
     wrapped: Vec<u8>,
+    /// Since when the call is held. Holds, too, are as they are now, not as the archive has them.
+    #[serde(default)]
+    held_at: Option<i64>,
 }
+
+const HOLDS: &str = "CREATE TABLE IF NOT EXISTS holds (tenant TEXT NOT NULL, call TEXT NOT NULL, \
+                     held_at INTEGER NOT NULL, PRIMARY KEY (tenant, call)) WITHOUT ROWID";
 
 /// A backup that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,11 +143,20 @@ fn snapshot(from: &Path, to: &Path) -> Result<()> {
 fn take_keys(vault: &Path) -> Result<Vec<CallKey>> {
     let db = Connection::open(vault)?;
     db.pragma_update(None, "secure_delete", "on")?;
-    let mut statement =
-        db.prepare("SELECT tenant, call, created_at, wrapped_key FROM calls WHERE wrapped_key IS NOT NULL")?;
+    db.execute(HOLDS, [])?;
+    let mut statement = db.prepare(
+        "SELECT tenant, call, created_at, wrapped_key, held_at FROM calls LEFT JOIN holds USING (tenant, call)
+         WHERE wrapped_key IS NOT NULL",
+    )?;
     let keys = statement
         .query_map([], |row| {
-            Ok(CallKey { tenant: row.get(0)?, call: row.get(1)?, created_at: row.get(2)?, wrapped: row.get(3)? })
+            Ok(CallKey {
+                tenant: row.get(0)?,
+                call: row.get(1)?,
+                created_at: row.get(2)?,
+                wrapped: row.get(3)?,
+                held_at: row.get(4)?,
+            })
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     drop(statement);
@@ -241,13 +256,20 @@ fn give_keys(vault: &Path, keys: Vec<CallKey>, erased: &Erased) -> Result<Restor
     let mut db = Connection::open(vault)?;
     db.pragma_update(None, "secure_delete", "on")?;
     let transaction = db.transaction()?;
-    for CallKey { tenant, call, created_at, wrapped } in keys {
+    transaction.execute(HOLDS, [])?;
+    transaction.execute("DELETE FROM holds", [])?;
+    for CallKey { tenant, call, created_at, wrapped, held_at } in keys {
         if !erased.holds(&tenant, &call, Timestamp(created_at)) {
-            transaction
+            let given = transaction
                 .prepare_cached(
                     "UPDATE calls SET wrapped_key = ?4 WHERE tenant = ?1 AND call = ?2 AND created_at = ?3 AND state != 2",
                 )?
                 .execute(params![tenant, call, created_at, wrapped])?;
+            if given > 0
+                && let Some(held_at) = held_at
+            {
+                transaction.execute("INSERT INTO holds VALUES (?1, ?2, ?3)", params![tenant, call, held_at])?;
+            }
         }
     }
     transaction.execute(

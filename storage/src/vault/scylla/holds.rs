@@ -8,12 +8,12 @@ use sotto_events::{CallId, RetentionClass, TenantId, Timestamp};
 
 use super::{
     AT_ONCE, CallRow, CallState, Event, EventRow, ON_AIR_SLACK_SECONDS, ScyllaVault, TRIES, bucket, damaged, event_row,
-    hour, ttl,
+    hour, micros, ttl,
 };
 use crate::{Result, StorageError, bus::CallKey, vault::MAX_HOLDS};
 
-/// An hour that has a held call stays in the list of hours for at least this long after its release.
-const RELEASED_HOUR_SECONDS: i32 = 500 * 86_400;
+/// Within this long a hold is made or has failed.
+const HOLDING_SECONDS: u64 = 120;
 /// Rows copied at a time.
 const PAGE: i32 = 500;
 
@@ -75,35 +75,46 @@ impl ScyllaVault {
     ) -> Result<Option<Timestamp>> {
         let tables = self.tables(tenant).await?;
         let of = (tenant.as_str(), call.as_str());
+        let mut since = now;
         // its state may change while this is at it
-        let mut tries = 0..TRIES;
-        let (row, since) = loop {
-            tries.next().ok_or(StorageError::Busy)?;
+        for _ in 0..TRIES {
             let Some(row) = self.visible(tenant, call, now).await? else { return Ok(None) };
             if row.state == CallState::Erased {
                 return Err(StorageError::Erased);
             }
-            if let Some(since) = row.held_at {
-                // once more: an earlier try may have ended half way
-                break (row, since);
+            if row.held_at.is_some() {
+                // the copy once more: an earlier try may have ended before it
+                let copied = self.held((tenant, call)).await?.and_then(|copy| copy.held_at);
+                let since = copied.unwrap_or(since);
+                self.run(&tables.list_call, (of.0, hour(row.created_at), row.created_at.0, of.1, 0)).await?;
+                self.complete(tenant, call, since).await?;
+                return Ok(Some(since));
             }
             let held = self.rows::<(i64,)>(&tables.count_held, (of.0,)).await?;
             if held.first().is_some_and(|(count,)| *count as usize >= MAX_HOLDS) {
                 return Err(StorageError::TooManyHolds);
             }
             let Some(lives) = self.lives(&row, now) else { return Ok(None) };
+            // first, so that a sweep makes the copy should this end here
+            since = now;
+            self.run(&self.shared.copy_later, (of.0, of.1, since.0)).await?;
             let (from, to): (i8, i8) = if row.state == CallState::Open { (0, 3) } else { (1, 4) };
-            if self.try_run(&tables.change_state, (lives, to, of.0, of.1, from)).await? {
-                break (row, now);
-            }
-        };
-        self.run(&tables.list_hour, (of.0, hour(row.created_at), 0)).await?;
-        self.run(&tables.list_call, (of.0, hour(row.created_at), row.created_at.0, of.1, 0)).await?;
-        if row.state == CallState::Open {
-            self.run(&self.shared.hold_open, of).await?;
+            self.try_run(&tables.change_state, (lives, to, of.0, of.1, from)).await?;
         }
-        self.copy(&CallRow { held_at: Some(since), ..row }).await?;
-        Ok(Some(since))
+        Err(StorageError::Busy)
+    }
+
+    /// Copies what is there of a held call; once it has ended that is all, and nothing more is to be copied.
+    async fn complete(&self, tenant: &TenantId, call: &CallId, since: Timestamp) -> Result<()> {
+        // before the call is looked up: what was seen earlier never replaces what was seen later
+        let at = self.clock.now();
+        let Some(row) = self.find(tenant, call).await?.filter(|row| row.held_at.is_some()) else { return Ok(()) };
+        let ended = row.state == CallState::Ended;
+        self.copy(&CallRow { held_at: Some(since), ..row }, at).await?;
+        if ended {
+            self.run(&self.shared.copied, (tenant.as_str(), call.as_str())).await?;
+        }
+        Ok(())
     }
 
     /// Seconds that the row of a call has left.
@@ -112,8 +123,8 @@ impl ScyllaVault {
         ttl(row.expires_at.plus_seconds(slack), now)
     }
 
-    /// Copies what is there of a held call and not yet copied, or is copied again to the same rows.
-    pub(super) async fn copy(&self, row: &CallRow) -> Result<()> {
+    /// Copies a held call as it was seen at `at` and what there is of its events; again to the same rows.
+    async fn copy(&self, row: &CallRow, at: Timestamp) -> Result<()> {
         let tables = self.tables(&row.tenant).await?;
         let (tenant, call) = (row.tenant.as_str(), row.call.as_str());
         for place in 0..=bucket(row.seq) {
@@ -126,7 +137,7 @@ impl ScyllaVault {
                     after = last.seq;
                     let full = rows.len() == PAGE as usize;
                     let copies = rows.into_iter().map(|Event { seq, kind, sealed, expires_at }| {
-                        let values = (tenant, call, place, seq, class.name(), kind, sealed, expires_at);
+                        let values = (tenant, call, place, seq, class.name(), kind, sealed, expires_at, micros(at));
                         self.run(&tables.hold_event, values)
                     });
                     stream::iter(copies).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
@@ -142,22 +153,31 @@ impl ScyllaVault {
             (tenant, call, row.held_at.map(|at| at.0), i8::from(row.state != CallState::Open)),
             (&row.dialect, serde_json::to_string(&row.format)?, row.created_at.0, row.ended_at.map(|at| at.0)),
             (row.expires_at.0, &row.wrapped_key, metadata, metadata_expires_at.map(|at| at.0)),
-            (row.seq as i64, serde_json::to_string(&row.safe)?),
+            (row.seq as i64, serde_json::to_string(&row.safe)?, micros(at)),
         );
-        let ((a, b, c, d), (e, f, g, h), (i, j, k, l), (m, n)) = held;
-        self.run(&tables.hold_call, (a, b, c, d, e, f, g, h, i, j, k, l, m, n)).await
+        let ((a, b, c, d), (e, f, g, h), (i, j, k, l), (m, n, o)) = held;
+        self.run(&tables.hold_call, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o)).await
     }
 
-    /// Copies what calls on air have come to since.
-    pub(super) async fn copy_open(&self) -> Result<()> {
-        for (tenant, call) in self.rows::<(String, String)>(&self.shared.held_open, ()).await? {
+    /// Makes or completes the copies that are not all there: of calls on air, and of holds that ended half way.
+    pub(super) async fn copy_all(&self) -> Result<()> {
+        for (tenant, call, since) in self.rows::<(String, String, i64)>(&self.shared.to_copy, ()).await? {
             let (tenant, call): (TenantId, CallId) = (tenant.parse().map_err(damaged)?, call.parse().map_err(damaged)?);
-            match self.find(&tenant, &call).await? {
-                Some(row) if row.held_at.is_some() && row.state == CallState::Open => self.copy(&row).await?,
-                _ => self.run(&self.shared.held_ended, (tenant.as_str(), call.as_str())).await?,
+            let held = self.find(&tenant, &call).await?.is_some_and(|row| row.held_at.is_some());
+            if held {
+                let copied = self.held((&tenant, &call)).await?.and_then(|copy| copy.held_at);
+                self.complete(&tenant, &call, copied.unwrap_or(Timestamp(since))).await?;
+            } else if Timestamp(since).plus_seconds(HOLDING_SECONDS) < self.clock.now() {
+                self.run(&self.shared.copied, (tenant.as_str(), call.as_str())).await?;
             }
         }
         Ok(())
+    }
+
+    /// Of a held call that has just ended.
+    pub(super) async fn copy_ended(&self, tenant: &TenantId, call: &CallId) -> Result<()> {
+        let copied = self.held((tenant, call)).await?.and_then(|copy| copy.held_at);
+        self.complete(tenant, call, copied.unwrap_or(self.clock.now())).await
     }
 
     /// Of a held call: what is copied, and what has come since.
@@ -180,27 +200,48 @@ impl ScyllaVault {
     pub(super) async fn let_go(&self, tenant: &TenantId, call: &CallId) -> Result<bool> {
         let tables = self.tables(tenant).await?;
         let of = (tenant.as_str(), call.as_str());
-        let found = self.find(tenant, call).await?.filter(|row| row.held_at.is_some());
-        let row = match found {
-            Some(row) => row,
-            // an earlier try ended half way
-            None => match self.held((tenant, call)).await? {
+        for _ in 0..TRIES {
+            let found = self.find(tenant, call).await?.filter(|row| row.held_at.is_some());
+            let row = match found {
                 Some(row) => row,
-                None => return Ok(false),
-            },
-        };
-        let now = self.clock.now();
-        let lives = self.lives(&row, now).unwrap_or(1);
-        let (from, to): (i8, i8) = if row.state == CallState::Open { (3, 0) } else { (4, 1) };
-        self.try_run(&tables.change_state, (lives, to, of.0, of.1, from)).await?;
-        self.run(&tables.list_hour, (of.0, hour(row.created_at), RELEASED_HOUR_SECONDS)).await?;
-        self.run(&tables.list_call, (of.0, hour(row.created_at), row.created_at.0, of.1, lives)).await?;
-        for place in 0..=bucket(row.seq) {
-            self.run(&tables.drop_held_events, (of.0, of.1, place)).await?;
+                // released, but its copy is there: an earlier try ended half way
+                None => match self.held((tenant, call)).await? {
+                    Some(row) => row,
+                    None => return Ok(false),
+                },
+            };
+            let lives = self.lives(&row, self.clock.now()).unwrap_or(1);
+            let (from, to): (i8, i8) = if row.state == CallState::Open { (3, 0) } else { (4, 1) };
+            let released = self.try_run(&tables.change_state, (lives, to, of.0, of.1, from)).await?;
+            let state = self.first::<(Option<i8>,)>(&tables.state, of).await?.and_then(|(state,)| state);
+            if !released && matches!(state, Some(3 | 4)) {
+                // it ended at this moment
+                continue;
+            }
+            self.run(&tables.list_call, (of.0, hour(row.created_at), row.created_at.0, of.1, lives)).await?;
+            self.run(&self.shared.copied, of).await?;
+            self.drop_copy(&row).await?;
+            return Ok(true);
         }
-        self.run(&self.shared.held_ended, of).await?;
+        Err(StorageError::Busy)
+    }
+
+    /// Removes the copy of a call that is not held any more, also what somebody who has not heard of it still copies.
+    pub(super) async fn drop_copy(&self, row: &CallRow) -> Result<()> {
+        let tables = self.tables(&row.tenant).await?;
+        let (tenant, call) = (row.tenant.as_str(), row.call.as_str());
+        let at = micros(self.clock.now()) + 999;
+        for place in 0..=bucket(row.seq) {
+            self.run(&tables.drop_held_events, (at, tenant, call, place)).await?;
+        }
         // last: until then another try finds it
-        self.run(&tables.drop_held_call, of).await?;
-        Ok(true)
+        self.run(&tables.drop_held_call, (at, tenant, call)).await
+    }
+
+    /// Hours in which calls that are held began: those of a call outlive the list of hours.
+    pub(super) async fn held_hours(&self, tenant: &TenantId) -> Result<Vec<i32>> {
+        let tables = self.tables(tenant).await?;
+        let times = self.rows::<(i64,)>(&tables.held_times, (tenant.as_str(),)).await?;
+        Ok(times.into_iter().map(|(at,)| hour(Timestamp(at))).collect())
     }
 }

@@ -363,6 +363,7 @@ impl ScyllaVault {
                 // one that has expired but is not yet gone gives its id free
                 let values = (row.tenant.as_str(), row.call.as_str(), found.created_at.0);
                 self.try_run(&tables.forget_call, values).await?;
+                self.drop_copy(&found).await?;
             }
             if self.insert(&row).await? {
                 return Ok(None);
@@ -409,7 +410,13 @@ impl ScyllaVault {
 
     /// Only once its rows are there: whoever resumes from it must find them.
     async fn move_on(&self, tables: &Tables, record: &Record, now: Timestamp) -> Result<()> {
-        let last = record.events.iter().map(|event| event.expires_at).max().unwrap_or(record.at);
+        let mut last = record.events.iter().map(|event| event.expires_at).max().unwrap_or(record.at);
+        if record.ended {
+            // those before may live longer
+            let of = (record.tenant.as_str(), record.call.as_str());
+            let header = self.first::<Header>(&tables.call, of).await?;
+            last = last.max(Timestamp(header.and_then(|header| header.expires_at).unwrap_or(0)));
+        }
         let lives = if record.ended { ttl(last, now) } else { ttl(last.plus_seconds(ON_AIR_SLACK_SECONDS), now) };
         let Some(lives) = lives else { return Ok(()) };
         let safe = serde_json::to_string(&record.safe)?;
@@ -436,8 +443,7 @@ impl ScyllaVault {
             }
         }
         if row.held_at.is_some() {
-            self.copy(&CallRow { state: CallState::Ended, ended_at: Some(record.at), ..row }).await?;
-            self.run(&self.shared.held_ended, (tenant, call)).await?;
+            self.copy_ended(&record.tenant, &record.call).await?;
         }
         self.run(&self.shared.close, (shard(&record.tenant, &record.call), tenant, call)).await
     }
@@ -515,13 +521,21 @@ impl ScyllaVault {
             from = i32::MAX;
         }
         let most = i32::try_from(limit).unwrap_or(i32::MAX);
+        let held = self.held_hours(tenant).await?;
         let mut found: Vec<CallRow> = Vec::new();
         loop {
-            let hours = self.rows::<(i32,)>(&tables.hours, (tenant.as_str(), from, HOURS)).await?;
-            for (hour,) in &hours {
+            let mut hours: Vec<i32> = Vec::new();
+            for (hour,) in self.rows::<(i32,)>(&tables.hours, (tenant.as_str(), from, HOURS)).await? {
+                hours.push(hour);
+            }
+            let last = hours.last().copied().filter(|_| hours.len() == HOURS as usize);
+            hours.extend(held.iter().filter(|hour| **hour <= from && last.is_none_or(|last| **hour >= last)));
+            hours.sort_unstable_by(|one, other| other.cmp(one));
+            hours.dedup();
+            for hour in hours {
                 let mut place = (time, name.clone());
                 loop {
-                    let values = (tenant.as_str(), *hour, place.0, place.1.as_str(), most);
+                    let values = (tenant.as_str(), hour, place.0, place.1.as_str(), most);
                     let listed = self.rows::<(i64, String)>(&tables.calls_of_hour, values).await?;
                     let Some(last) = listed.last().cloned() else { break };
                     let full = listed.len() >= limit;
@@ -536,9 +550,9 @@ impl ScyllaVault {
                     place = last;
                 }
             }
-            match hours.last() {
-                Some((last,)) if hours.len() == HOURS as usize => from = last - 1,
-                _ => return Ok(found),
+            match last {
+                Some(last) => from = last - 1,
+                None => return Ok(found),
             }
         }
     }
@@ -593,6 +607,8 @@ impl ScyllaVault {
                 self.run(&events.erase, (at, of.0, of.1, bucket)).await?;
             }
         }
+        // should a release have ended half way
+        self.drop_copy(&row).await?;
         self.run(&self.shared.close, (shard(tenant, call), of.0, of.1)).await?;
         Ok(Some(rows))
     }
@@ -691,7 +707,7 @@ impl Vault for ScyllaVault {
 
     fn sweep(&self, _now: Timestamp, _limit: usize) -> BoxFuture<'_, Result<Swept>> {
         // rows die by their TTL; what is held of calls on air is copied before
-        Box::pin(async { self.copy_open().await.map(|()| Swept::default()) })
+        Box::pin(async { self.copy_all().await.map(|()| Swept::default()) })
     }
 
     fn oldest(&self, class: RetentionClass) -> BoxFuture<'_, Result<Option<Timestamp>>> {

@@ -105,8 +105,9 @@ fn shared_tables(keyspace: &str) -> [Vec<String>; VERSION as usize] {
              PRIMARY KEY (class, hour, until))"
         ),
     ];
+    // held calls of which a copy is still to be made or completed
     let second = vec![format!(
-        "CREATE TABLE IF NOT EXISTS {keyspace}.held_open (shard tinyint, tenant text, call text, \
+        "CREATE TABLE IF NOT EXISTS {keyspace}.to_copy (shard tinyint, tenant text, call text, held_at bigint, \
          PRIMARY KEY (shard, tenant, call)) WITH gc_grace_seconds = 3600"
     )];
     [first, second]

@@ -34,10 +34,12 @@ pub(super) struct Tables {
     pub list_hour: PreparedStatement,
     pub hours: PreparedStatement,
     pub calls_of_hour: PreparedStatement,
+    pub state: PreparedStatement,
     pub change_state: PreparedStatement,
     pub hold_call: PreparedStatement,
     pub held_call: PreparedStatement,
     pub count_held: PreparedStatement,
+    pub held_times: PreparedStatement,
     pub drop_held_call: PreparedStatement,
     pub hold_event: PreparedStatement,
     pub held_events: PreparedStatement,
@@ -53,9 +55,9 @@ pub(super) struct Shared {
     pub open: PreparedStatement,
     pub close: PreparedStatement,
     pub open_calls: PreparedStatement,
-    pub hold_open: PreparedStatement,
-    pub held_open: PreparedStatement,
-    pub held_ended: PreparedStatement,
+    pub copy_later: PreparedStatement,
+    pub to_copy: PreparedStatement,
+    pub copied: PreparedStatement,
     pub mark_hour: PreparedStatement,
     pub oldest_hour: PreparedStatement,
 }
@@ -188,6 +190,7 @@ impl Tables {
                 ),
             )
             .await?,
+            state: prepare(session, format!("SELECT state FROM {keyspace}.calls {of}")).await?,
             change_state: transaction(
                 session,
                 format!("UPDATE {keyspace}.calls USING TTL ? SET state = ? {of} IF state = ?"),
@@ -198,7 +201,7 @@ impl Tables {
                 format!(
                     "INSERT INTO {keyspace}.held_calls (tenant, call, held_at, state, dialect, format, created_at, \
                      ended_at, expires_at, wrapped_key, metadata, metadata_expires_at, seq, safe) \
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
                 ),
             )
             .await?,
@@ -212,12 +215,15 @@ impl Tables {
             .await?,
             count_held: prepare(session, format!("SELECT count(*) FROM {keyspace}.held_calls WHERE tenant = ?"))
                 .await?,
-            drop_held_call: prepare(session, format!("DELETE FROM {keyspace}.held_calls {of}")).await?,
+            held_times: prepare(session, format!("SELECT created_at FROM {keyspace}.held_calls WHERE tenant = ?"))
+                .await?,
+            drop_held_call: prepare(session, format!("DELETE FROM {keyspace}.held_calls USING TIMESTAMP ? {of}"))
+                .await?,
             hold_event: prepare(
                 session,
                 format!(
                     "INSERT INTO {keyspace}.held_events (tenant, call, bucket, seq, class, kind, sealed, expires_at) \
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
                 ),
             )
             .await?,
@@ -229,8 +235,11 @@ impl Tables {
                 ),
             )
             .await?,
-            drop_held_events: prepare(session, format!("DELETE FROM {keyspace}.held_events {of} AND bucket = ?"))
-                .await?,
+            drop_held_events: prepare(
+                session,
+                format!("DELETE FROM {keyspace}.held_events USING TIMESTAMP ? {of} AND bucket = ?"),
+            )
+            .await?,
             events,
         })
     }
@@ -263,16 +272,16 @@ impl Shared {
             .await?,
             open_calls: prepare(session, format!("SELECT tenant, call FROM {keyspace}.open_calls WHERE shard = ?"))
                 .await?,
-            hold_open: prepare(
+            copy_later: prepare(
                 session,
-                format!("INSERT INTO {keyspace}.held_open (shard, tenant, call) VALUES (0, ?, ?)"),
+                format!("INSERT INTO {keyspace}.to_copy (shard, tenant, call, held_at) VALUES (0, ?, ?, ?)"),
             )
             .await?,
-            held_open: prepare(session, format!("SELECT tenant, call FROM {keyspace}.held_open WHERE shard = 0"))
+            to_copy: prepare(session, format!("SELECT tenant, call, held_at FROM {keyspace}.to_copy WHERE shard = 0"))
                 .await?,
-            held_ended: prepare(
+            copied: prepare(
                 session,
-                format!("DELETE FROM {keyspace}.held_open WHERE shard = 0 AND tenant = ? AND call = ?"),
+                format!("DELETE FROM {keyspace}.to_copy WHERE shard = 0 AND tenant = ? AND call = ?"),
             )
             .await?,
             mark_hour: prepare(
