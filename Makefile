@@ -43,9 +43,9 @@ screenshots: build ## the pictures in docs/screens, of a real board with real ca
 
 bench: build ## cost, latency, storage, accuracy and redaction as JSON: make bench [CORPUS=folder]
 	@source tools/env && target/release/sotto-bench $(if $(CORPUS),--corpus $(CORPUS)) --commit "$$(git describe --always --dirty)"
-	@source tools/env && where="$$(CQL_SYNC=periodic SOTTO_ENGINES=target/bench-engines tools/engines start || true)" && eval "$$where" && \
+	@source tools/env && where="$$(CQL_SYNC=periodic SOTTO_ENGINES=$(CURDIR)/target/bench-engines tools/engines start || true)" && eval "$$where" && \
 		target/release/sotto-storage-bench --commit "$$(git describe --always --dirty)"; \
-		done=$$?; SOTTO_ENGINES=target/bench-engines tools/engines stop; exit $$done
+		done=$$?; SOTTO_ENGINES=$(CURDIR)/target/bench-engines tools/engines stop; exit $$done
 	@source tools/env && target/release/sotto-board-bench --commit "$$(git describe --always --dirty)"
 	@source tools/env && target/release/sotto-redaction-bench $(if $(CORPUS),--corpus $(CORPUS)) --commit "$$(git describe --always --dirty)"
 
