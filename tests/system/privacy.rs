@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::*;
+use crate::{servers::ended, support::*};
 
 fn holds(folder: &Path, needle: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -70,11 +70,7 @@ async fn mr6_a_held_call_is_not_erased_until_it_is_released() {
     let key = server.key("acme", "ingest,read,erase");
     let reader = server.key("acme", "read");
     whole_call(&server, &key, "call-1", &sample(5), 1_600).await;
-    eventually("the end of the call", || async {
-        let (_, shown) = server.get(&key, "/v1/calls/call-1").await;
-        (shown["state"] == "ended").then_some(())
-    })
-    .await;
+    ended(&server, &key, "call-1").await;
     assert_eq!(server.ask(Method::PUT, &reader, "/v1/calls/call-1/hold").await.0, 403);
     assert_eq!(server.ask(Method::PUT, &key, "/v1/calls/call-2/hold").await.0, 404);
     let (status, held) = server.ask(Method::PUT, &key, "/v1/calls/call-1/hold").await;

@@ -7,8 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use axum::body::Bytes;
-use axum::serve::ListenerExt;
+use axum::{body::Bytes, serve::ListenerExt};
 use futures_util::{Stream, StreamExt};
 use hdrhistogram::Histogram;
 use prometheus::Registry;

@@ -24,7 +24,7 @@ use self::{
     archive::{Piece, Reader, Writer},
     erasures::Erased,
 };
-use crate::{Result, StorageError, keys::RootKey};
+use crate::{Result, StorageError, keys::RootKey, vault::embedded::HOLDS};
 
 pub use self::erasures::Erasures;
 
@@ -59,9 +59,6 @@ struct CallKey {
     #[serde(default)]
     held_at: Option<i64>,
 }
-
-const HOLDS: &str = "CREATE TABLE IF NOT EXISTS holds (tenant TEXT NOT NULL, call TEXT NOT NULL, \
-                     held_at INTEGER NOT NULL, PRIMARY KEY (tenant, call)) WITHOUT ROWID";
 
 /// A backup that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]

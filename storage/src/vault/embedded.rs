@@ -32,7 +32,10 @@ CREATE TABLE IF NOT EXISTS events (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS events_by_expiry ON events (class, expires_at);
 CREATE INDEX IF NOT EXISTS events_by_age ON events (class, created_at);
-CREATE TABLE IF NOT EXISTS holds (
+";
+
+/// Of its own, for a vault from before there were holds.
+pub(crate) const HOLDS: &str = "CREATE TABLE IF NOT EXISTS holds (
     tenant TEXT NOT NULL, call TEXT NOT NULL, held_at INTEGER NOT NULL, PRIMARY KEY (tenant, call)
 ) WITHOUT ROWID;
 ";
@@ -52,7 +55,7 @@ impl EmbeddedVault {
     /// # Errors
     /// When the file is not a sound vault.
     pub fn open(file: &Path, metrics: &StorageMetrics) -> Result<Self> {
-        let writer = Database::open(file, SCHEMA, metrics.database("vault"))?;
+        let writer = Database::open(file, &format!("{SCHEMA}{HOLDS}"), metrics.database("vault"))?;
         Ok(Self { writer, reader: Database::open_reader(file, metrics.database("vault_reader"))? })
     }
 }

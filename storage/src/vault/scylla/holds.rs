@@ -90,8 +90,8 @@ impl ScyllaVault {
                 self.complete(tenant, call, since).await?;
                 return Ok(Some(since));
             }
-            let held = self.rows::<(i64,)>(&tables.count_held, (of.0,)).await?;
-            if held.first().is_some_and(|(count,)| *count as usize >= MAX_HOLDS) {
+            let held = self.first::<(i64,)>(&tables.count_held, (of.0,)).await?;
+            if held.is_some_and(|(count,)| count as usize >= MAX_HOLDS) {
                 return Err(StorageError::TooManyHolds);
             }
             let Some(lives) = self.lives(&row, now) else { return Ok(None) };
@@ -150,13 +150,23 @@ impl ScyllaVault {
         // the call last: who finds it finds its events
         let (metadata, metadata_expires_at) = row.metadata.clone().unzip();
         let held = (
-            (tenant, call, row.held_at.map(|at| at.0), i8::from(row.state != CallState::Open)),
-            (&row.dialect, serde_json::to_string(&row.format)?, row.created_at.0, row.ended_at.map(|at| at.0)),
-            (row.expires_at.0, &row.wrapped_key, metadata, metadata_expires_at.map(|at| at.0)),
-            (row.seq as i64, serde_json::to_string(&row.safe)?, micros(at)),
+            tenant,
+            call,
+            row.held_at.map(|at| at.0),
+            i8::from(row.state != CallState::Open),
+            &row.dialect,
+            serde_json::to_string(&row.format)?,
+            row.created_at.0,
+            row.ended_at.map(|at| at.0),
+            row.expires_at.0,
+            &row.wrapped_key,
+            metadata,
+            metadata_expires_at.map(|at| at.0),
+            row.seq as i64,
+            serde_json::to_string(&row.safe)?,
+            micros(at),
         );
-        let ((a, b, c, d), (e, f, g, h), (i, j, k, l), (m, n, o)) = held;
-        self.run(&tables.hold_call, (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o)).await
+        self.run(&tables.hold_call, held).await
     }
 
     /// Makes or completes the copies that are not all there: of calls on air, and of holds that ended half way.

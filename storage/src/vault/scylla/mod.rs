@@ -524,10 +524,8 @@ impl ScyllaVault {
         let held = self.held_hours(tenant).await?;
         let mut found: Vec<CallRow> = Vec::new();
         loop {
-            let mut hours: Vec<i32> = Vec::new();
-            for (hour,) in self.rows::<(i32,)>(&tables.hours, (tenant.as_str(), from, HOURS)).await? {
-                hours.push(hour);
-            }
+            let hours = self.rows::<(i32,)>(&tables.hours, (tenant.as_str(), from, HOURS)).await?;
+            let mut hours: Vec<i32> = hours.into_iter().map(|(hour,)| hour).collect();
             let last = hours.last().copied().filter(|_| hours.len() == HOURS as usize);
             hours.extend(held.iter().filter(|hour| **hour <= from && last.is_none_or(|last| **hour >= last)));
             hours.sort_unstable_by(|one, other| other.cmp(one));
