@@ -36,6 +36,11 @@ use crate::{
 
 const INTERRUPTED: u8 = 130;
 
+/// The runtime's large passing tensors stay in the C library's heap, and what calls keep for seconds comes from here: in one
+/// heap the latter sat between the former, so that little of it could be given back.
+#[global_allocator]
+static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // both ends of TLS use ring; a provider that is installed already is the same one

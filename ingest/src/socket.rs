@@ -28,6 +28,9 @@ pub enum Incoming {
     Gone(&'static str),
 }
 
+/// The library clears its whole buffer each time it reads, which is for each frame of audio (up to 1.3 KB).
+const READ_BUFFER: usize = 8 << 10;
+
 pub struct Socket {
     stream: WebSocketStream<TokioIo<Upgraded>>,
     pub limits: Limits,
@@ -42,6 +45,7 @@ pub struct Socket {
 impl Socket {
     pub async fn new(upgraded: Upgraded, limits: Limits, metrics: IngestMetrics, dialect: &'static str) -> Self {
         let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
             .max_message_size(Some(limits.message_bytes))
             .max_frame_size(Some(limits.message_bytes))
             .max_write_buffer_size(1 << 20);

@@ -14,6 +14,9 @@ use crate::{
 /// Most frames judged in one go: a decision may make the rest worthless.
 const FRAMES_AT_ONCE: usize = 4;
 
+/// Seconds of sound for which a channel keeps room when it starts afresh.
+const KEPT_ROOM: usize = 2;
+
 /// A stretch of speech, complete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Utterance {
@@ -217,6 +220,9 @@ impl Channel {
         self.probabilities.clear();
         self.vad = VadState::default();
         self.audio.clear();
+        // most utterances are far shorter than the longest
+        self.input.shrink_to(KEPT_ROOM * self.rate as usize);
+        self.audio.shrink_to(KEPT_ROOM * SPEECH_RATE as usize);
         self.resampler.reset();
         self.resampler.push(&self.input, &mut self.audio);
         if self.finished {

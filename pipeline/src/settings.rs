@@ -16,6 +16,8 @@ pub struct EndpointSettings {
     pub pre_roll: f64,
     /// Audio kept after the last voiced frame.
     pub post_roll: f64,
+    /// Silence that the recogniser hears behind that, when it makes a final.
+    pub padding: f64,
     /// Voiced audio below which a burst is not an utterance.
     pub min_speech: f64,
     /// Voice probability that starts speech.
@@ -29,10 +31,11 @@ pub struct EndpointSettings {
 impl Default for EndpointSettings {
     fn default() -> Self {
         Self {
-            silence: 0.6,
+            silence: 0.5,
             max_length: 10.0,
             pre_roll: 0.3,
-            post_roll: 0.5,
+            post_roll: 0.2,
+            padding: 0.3,
             min_speech: 0.1,
             threshold: 0.5,
             release: 0.35,
@@ -49,6 +52,7 @@ impl EndpointSettings {
             ("max_length", self.max_length, 3.0, 30.0),
             ("pre_roll", self.pre_roll, 0.0, 1.0),
             ("post_roll", self.post_roll, 0.0, 1.0),
+            ("padding", self.padding, 0.0, 1.0),
             ("min_speech", self.min_speech, 0.0, 1.0),
             ("threshold", f64::from(self.threshold), 0.05, 0.95),
             ("release", f64::from(self.release), 0.01, 0.95),

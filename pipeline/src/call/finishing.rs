@@ -38,9 +38,14 @@ pub(super) struct Ahead {
     pub answer: oneshot::Receiver<Result<Heard, EngineError>>,
 }
 
-/// What to ask about a whole window. The last rolling hypothesis is a draft for either recogniser, since they have the
-/// same tokens.
-pub(super) fn exact(pass: Pass, tenant: u64, slack: Duration, sound: &[f32], rolling: &Rolling) -> Request {
+/// What to ask about a whole window and `padding` samples of silence behind it. The last rolling hypothesis is a draft for
+/// either recogniser, since they have the same tokens.
+pub(super) fn exact(
+    (pass, tenant): (Pass, u64),
+    slack: Duration,
+    (sound, padding): (&[f32], usize),
+    rolling: &Rolling,
+) -> Request {
     let job = match pass {
         Pass::First => rolling.exact(sound.len(), &sound[rolling.needs_from().min(sound.len())..]),
         Pass::Second => {
@@ -48,6 +53,7 @@ pub(super) fn exact(pass: Pass, tenant: u64, slack: Duration, sound: &[f32], rol
             Job { length: sound.len(), audio: sound.to_vec(), draft, ..Job::default() }
         }
     };
+    let job = Job { padding, ..job };
     Request { purpose: Purpose::Final, pass, tenant, slack, job }
 }
 
@@ -56,6 +62,8 @@ pub(super) struct Finishing {
     pub tenant: u64,
     pub channel: u8,
     pub utterance: Utterance,
+    /// Samples of silence to be heard behind it.
+    pub padding: usize,
     pub rolling: Rolling,
 }
 
@@ -87,7 +95,8 @@ impl Finishing {
     }
 
     async fn hear(&self, pass: Pass) -> Result<Heard, EngineError> {
-        let request = exact(pass, self.tenant, Duration::ZERO, &self.utterance.audio, &self.rolling);
+        let window = (self.utterance.audio.as_slice(), self.padding);
+        let request = exact((pass, self.tenant), Duration::ZERO, window, &self.rolling);
         self.engine.transcribe(request)?.await.unwrap_or(Err(EngineError::Stopped))
     }
 

@@ -42,7 +42,7 @@ const BEHIND: Duration = Duration::from_millis(4);
 const SLACK: (f64, f64) = (0.25, 0.3);
 /// So much of the time between a final's window being complete and its utterance being over may be spent waiting for
 /// others to share a batch with.
-const AHEAD_SHARE: f64 = 0.8;
+const AHEAD_SHARE: f64 = 0.5;
 
 /// What a call gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -293,15 +293,16 @@ impl CallTask {
         metrics.utterances.inc();
         metrics.speech_seconds.inc_by(utterance.audio.len() as f64 / f64::from(SPEECH_RATE));
         let key = self.order.add(key, Pending::utterance((utterance.start, utterance.end), outcome.safe));
-        let finishing =
-            Finishing { engine: self.engine.clone(), tenant: self.tenant, channel: index as u8, utterance, rolling };
+        let padding = samples(self.settings.endpoint.padding);
+        let (engine, tenant, channel) = (self.engine.clone(), self.tenant, index as u8);
+        let finishing = Finishing { engine, tenant, channel, utterance, padding, rolling };
         let made = finishing.run(ahead);
         self.finals.push(Box::pin(async move { (key, made.await) }));
     }
 
     /// Asks about the utterance being spoken what is due: what its final will be made of, or the next partial.
     fn roll(&mut self, index: usize) {
-        let EndpointSettings { silence, post_roll, .. } = self.settings.endpoint;
+        let EndpointSettings { silence, post_roll, padding, .. } = self.settings.endpoint;
         // a recorded call waits for no mates
         let slack =
             |seconds: f64| Duration::from_secs_f64(if self.in_step { 0.0 } else { seconds.clamp(0.0, SLACK.0) });
@@ -318,7 +319,8 @@ impl CallTask {
         if heard >= whole && slot.ahead.is_none() {
             let pass = self.engine.finals_pass();
             let slack = slack(AHEAD_SHARE * (silence - post_roll));
-            let request = finishing::exact(pass, self.tenant, slack, sound(0..whole), &slot.rolling);
+            let window = (sound(0..whole), samples(padding));
+            let request = finishing::exact((pass, self.tenant), slack, window, &slot.rolling);
             // refused or stopped: the end of the utterance asks again
             slot.ahead = self.engine.transcribe(request).ok().map(|answer| Ahead { length: whole, answer });
         }

@@ -1,6 +1,9 @@
 //! Windows to what the decoder hears of them: the stem and a bidirectional encoder.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use ort::{environment::Environment, operator::OperatorDomain, session::Session, value::TensorRef};
 
@@ -67,11 +70,13 @@ impl Encoder {
     fn feed(&mut self, jobs: &mut [(u64, Job)]) -> Result<(), ModelError> {
         let (mut rows, mut starts, mut known) = (Vec::new(), vec![0], Vec::new());
         for (_, job) in jobs.iter_mut() {
-            if job.length < SHORTEST {
-                // silence that is not in the sound must not get into what others go on from
-                job.kept = Arc::default();
-                job.audio.resize(job.audio.len() + SHORTEST - job.length, 0.0);
-                job.length = SHORTEST;
+            let silence = job.padding.max(SHORTEST.saturating_sub(job.length));
+            if silence > 0 {
+                // it is not in the sound, so it must not get into what others go on from
+                let apart = held(&job.kept).apart();
+                job.kept = Arc::new(Mutex::new(apart));
+                job.audio.resize(job.audio.len() + silence, 0.0);
+                job.length += silence;
             }
             let stem = &held(&job.kept).stem;
             if stem.lacks(job.length) {

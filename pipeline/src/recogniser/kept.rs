@@ -29,6 +29,11 @@ impl Kept {
         self.stem.needs_from()
     }
 
+    /// The same for a job that is not to change it.
+    pub(super) fn apart(&self) -> Self {
+        Self { stem: self.stem.clone(), ..Self::default() }
+    }
+
     /// No rolling hypothesis follows: lets go of what only those need, which is most of it.
     pub fn close(&mut self) {
         (self.rolled, self.over) = (None, true);

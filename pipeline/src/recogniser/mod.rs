@@ -37,6 +37,8 @@ pub struct Job {
     pub from: usize,
     /// Samples of the whole window.
     pub length: usize,
+    /// Samples of silence that are to follow it.
+    pub padding: usize,
     /// Tokens the hypothesis must begin with.
     pub prefix: Vec<u32>,
     /// Tokens that probably follow the prefix. They are verified, so they change how soon the hypothesis is there and
@@ -47,7 +49,8 @@ pub struct Job {
 impl Job {
     /// Seconds of sound that have to be encoded, about: a measure of what it costs.
     pub fn seconds(&self) -> f64 {
-        let samples = if self.rolling { self.length.min(self.audio.len() + kept::AGAIN) } else { self.length };
+        let samples =
+            if self.rolling { self.length.min(self.audio.len() + kept::AGAIN) } else { self.length + self.padding };
         samples as f64 / f64::from(SPEECH_RATE)
     }
 }
