@@ -36,10 +36,10 @@ use crate::{
 
 const INTERRUPTED: u8 = 130;
 
-/// The runtime's large passing tensors stay in the C library's heap, and what calls keep for seconds comes from here: in one
-/// heap the latter sat between the former, so that little of it could be given back.
+/// For the speech runtime too. Large passing tensors and what calls keep for seconds lie between each other in the C
+/// library's heap, so that little of it can be given back. Its settings are in `.cargo/config.toml`.
 #[global_allocator]
-static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static HEAP: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

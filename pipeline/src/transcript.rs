@@ -15,7 +15,7 @@ use crate::{
 const OPEN: usize = 4;
 
 /// Text state of the utterance that is being spoken.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rolling {
     /// The last hypothesis: the next draft.
     pub latest: Heard,
@@ -23,11 +23,19 @@ pub struct Rolling {
     settled: Vec<u32>,
     /// What the recogniser keeps of the sound.
     kept: Arc<Mutex<Kept>>,
+    /// Whether the same recogniser makes the final.
+    final_too: bool,
     /// Partials shown.
     pub revisions: u32,
 }
 
 impl Rolling {
+    /// Of an utterance whose final is made by the same recogniser, or by another.
+    pub fn new(final_too: bool) -> Self {
+        let kept = Arc::new(Mutex::new(Kept::new(!final_too)));
+        Self { latest: Heard::default(), settled: Vec::new(), kept, final_too, revisions: 0 }
+    }
+
     /// The first sample that the recogniser does not know yet.
     pub fn needs_from(&self) -> usize {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).needs_from()
@@ -40,9 +48,16 @@ impl Rolling {
         Job { rolling: true, prefix: self.settled.clone(), draft, ..self.job(length, sound) }
     }
 
-    /// What to ask of the same recogniser for the exact hypothesis of a window, given the same.
-    pub fn exact(&self, length: usize, sound: &[f32]) -> Job {
-        Job { draft: self.latest.tokens.clone(), ..self.job(length, sound) }
+    /// What to ask for the exact hypothesis of a window, given all of its sound. The last rolling one is a draft for every
+    /// recogniser, since they have the same tokens.
+    pub fn exact(&self, sound: &[f32]) -> Job {
+        let length = sound.len();
+        let draft = self.latest.tokens.clone();
+        if self.final_too {
+            Job { draft, ..self.job(length, &sound[self.needs_from().min(length)..]) }
+        } else {
+            Job { draft, audio: sound.to_vec(), length, ..Job::default() }
+        }
     }
 
     fn job(&self, length: usize, sound: &[f32]) -> Job {
@@ -133,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_two_hypotheses_agree_on_is_settled_but_for_its_end() {
-        let mut rolling = Rolling::default();
+        let mut rolling = Rolling::new(true);
         let asked = |rolling: &Rolling| {
             let job = rolling.next(16_000, &[]);
             (job.prefix.len(), job.draft.len())
@@ -145,7 +160,7 @@ mod tests {
         // a shorter one takes nothing back
         rolling.heard(heard(10..18));
         assert_eq!(asked(&rolling), (8, 0));
-        let exact = rolling.exact(16_000, &[]);
+        let exact = rolling.exact(&[0.0; 16_000]);
         assert_eq!((exact.prefix.len(), exact.draft.len(), exact.rolling), (0, 8, false));
     }
 

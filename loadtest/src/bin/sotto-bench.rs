@@ -18,6 +18,10 @@ use sotto_loadtest::bench::{
 };
 use sotto_pipeline::{Engine, PipelineSettings, Recognisers, RedactionSettings};
 
+/// As the server has it.
+#[global_allocator]
+static HEAP: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Measures cost, latency and accuracy of the speech pipeline on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "sotto-bench", version)]

@@ -14,6 +14,10 @@ use sotto_loadtest::bench::{
 };
 use sotto_pipeline::{PipelineSettings, Recognisers, RedactionSettings};
 
+/// As the server has it.
+#[global_allocator]
+static HEAP: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Plays recordings as live calls and tells the processor time they took.
 #[derive(Debug, Parser)]
 #[command(name = "sotto-peers-side", version)]

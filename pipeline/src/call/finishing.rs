@@ -38,22 +38,14 @@ pub(super) struct Ahead {
     pub answer: oneshot::Receiver<Result<Heard, EngineError>>,
 }
 
-/// What to ask about a whole window and `padding` samples of silence behind it. The last rolling hypothesis is a draft for
-/// either recogniser, since they have the same tokens.
+/// What to ask about a whole window and `padding` samples of silence behind it.
 pub(super) fn exact(
     (pass, tenant): (Pass, u64),
     slack: Duration,
     (sound, padding): (&[f32], usize),
     rolling: &Rolling,
 ) -> Request {
-    let job = match pass {
-        Pass::First => rolling.exact(sound.len(), &sound[rolling.needs_from().min(sound.len())..]),
-        Pass::Second => {
-            let draft = rolling.latest.tokens.clone();
-            Job { length: sound.len(), audio: sound.to_vec(), draft, ..Job::default() }
-        }
-    };
-    let job = Job { padding, ..job };
+    let job = Job { padding, ..rolling.exact(sound) };
     Request { purpose: Purpose::Final, pass, tenant, slack, job }
 }
 

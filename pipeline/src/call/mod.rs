@@ -123,7 +123,7 @@ impl CallTask {
                 let channel = Channel::new(format.rate, &settings.endpoint, safe)?;
                 Ok(Slot {
                     channel,
-                    rolling: Rolling::default(),
+                    rolling: Rolling::new(engine.finals_pass() == Pass::First),
                     shown: Shown::default(),
                     in_flight: None,
                     ahead: None,
@@ -282,7 +282,8 @@ impl CallTask {
     fn decided(&mut self, index: usize, outcome: Outcome) {
         let key = (outcome.safe.decided_at, index as u8);
         let slot = &mut self.slots[index];
-        let (rolling, ahead) = (std::mem::take(&mut slot.rolling), slot.ahead.take());
+        let fresh = Rolling::new(self.engine.finals_pass() == Pass::First);
+        let (rolling, ahead) = (std::mem::replace(&mut slot.rolling, fresh), slot.ahead.take());
         (slot.in_flight, slot.last_window, slot.shown) = (None, 0, Shown::default());
         rolling.close();
         let Some(utterance) = outcome.utterance else {

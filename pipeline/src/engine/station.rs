@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Seconds of windows that are encoded at once: as many as make full batches, few enough that finals need not wait long.
-const ENCODED: f64 = 16.0;
+const ENCODED: f64 = 8.0;
 /// Most windows under way in a decoder.
 const LIVE: usize = 64;
 

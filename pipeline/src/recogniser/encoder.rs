@@ -122,7 +122,8 @@ impl Encoder {
                 None => self.fresh(job),
             };
             let stem = &kept.stem;
-            linear.extend_from_slice(&stem.linear(job.length, width)[THIRD.1 * rolled.frames * width..]);
+            let rows = stem.linear(THIRD.1 * rolled.frames, job.length, width);
+            linear.extend_from_slice(rows.ok_or_else(|| gap(job))?);
             starts.push((linear.len() / width) as i64);
             norms.extend(stem.norm(job.length, model));
             let memory = std::mem::take(&mut rolled.encoder);

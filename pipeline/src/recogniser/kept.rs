@@ -5,7 +5,7 @@
 
 use super::{
     kernels::attention::Memory,
-    operators::Sequence,
+    operators::{Sequence, THIRD},
     stem::{HOP, Stem},
 };
 
@@ -20,12 +20,23 @@ pub struct Kept {
     pub(super) stem: Stem,
     /// What the last rolling hypothesis left; away while the next one is made.
     pub(super) rolled: Option<Rolled>,
+    /// Only rolling jobs have it, which never ask again for what they have done with.
+    only_rolling: bool,
     over: bool,
 }
 
 impl Kept {
-    /// The first sample of the window that is not known yet.
-    pub fn needs_from(&self) -> usize {
+    /// For rolling jobs only, or for exact ones of the same recogniser too.
+    pub fn new(only_rolling: bool) -> Self {
+        Self { only_rolling, ..Self::default() }
+    }
+
+    /// The first sample of the window that is not known yet. Ask while no rolling job is under way.
+    pub fn needs_from(&mut self) -> usize {
+        if self.rolled.is_none() && self.stem.has_let_go() {
+            // one that failed took it along
+            *self = Self::new(self.only_rolling);
+        }
         self.stem.needs_from()
     }
 
@@ -41,6 +52,9 @@ impl Kept {
 
     /// What a rolling hypothesis leaves for the next.
     pub(super) fn leave(&mut self, rolled: Rolled) {
+        if self.only_rolling {
+            self.stem.let_go(THIRD.1 * rolled.frames);
+        }
         self.rolled = Some(rolled).filter(|_| !self.over);
     }
 }

@@ -24,7 +24,9 @@ pub fn frames(samples: usize) -> [usize; 3] {
 /// however it was cut.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stem {
+    /// Rows from `first` on.
     linear: Vec<f32>,
+    first: usize,
     rows: usize,
     /// Sum and sum of squares over all frames up to each one.
     sums: Vec<[f64; 2]>,
@@ -69,12 +71,27 @@ impl Stem {
             self.sums.push(running);
         }
         self.linear.extend_from_slice(linear.get((self.rows - from) * width..).unwrap_or_default());
-        self.rows = self.linear.len() / width;
+        self.rows = self.first + self.linear.len() / width;
     }
 
-    /// Rows of a window of `samples`, of `width` numbers.
-    pub fn linear(&self, samples: usize, width: usize) -> &[f32] {
-        &self.linear[..frames(samples)[1] * width]
+    /// Rows of a window of `samples` from row `from` on, of `width` numbers; `None` when they have been let go.
+    pub fn linear(&self, from: usize, samples: usize, width: usize) -> Option<&[f32]> {
+        let (from, to) = (from.checked_sub(self.first)?, frames(samples)[1].checked_sub(self.first)?);
+        self.linear.get(from * width..to * width)
+    }
+
+    /// Lets the rows before `first` go: nobody asks for them again.
+    pub fn let_go(&mut self, first: usize) {
+        let width = self.linear.len() / (self.rows - self.first).max(1);
+        let count = first.min(self.rows).saturating_sub(self.first);
+        self.linear.drain(..count * width);
+        self.linear.shrink_to(2 * self.linear.len());
+        self.first += count;
+    }
+
+    /// Whether rows have been let go.
+    pub fn has_let_go(&self) -> bool {
+        self.first > 0
     }
 
     /// Mean and inverse deviation of a window of `samples`, `width` numbers a frame.
@@ -128,7 +145,13 @@ mod tests {
         let whole = feed(&[20_000]);
         assert_eq!(feed(&[1_663, 1_700, 9_000, 20_000]), whole);
         let shorter = feed(&[9_000]);
-        assert_eq!(whole.linear(9_000, 1), shorter.linear(9_000, 1));
+        assert_eq!(whole.linear(0, 9_000, 1), shorter.linear(0, 9_000, 1));
+        // what has been let go is missed by none of the rest
+        let mut rest = whole.clone();
+        rest.let_go(20);
+        rest.let_go(10);
+        assert_eq!((rest.rows(), rest.linear(19, 9_000, 1)), (whole.rows(), None));
+        assert_eq!(rest.linear(20, 9_000, 1), whole.linear(20, 9_000, 1));
         assert_eq!(whole.norm(9_000, 1), shorter.norm(9_000, 1));
         assert!(!whole.lacks(20_000) && shorter.lacks(20_000));
     }
