@@ -78,6 +78,7 @@ fn a_hypothesis_depends_on_its_window_and_prefix_alone() {
         neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(&mut model, &channels);
         a_window_that_grew_is_heard_as_one_that_came_at_once(&mut model, &channels);
         a_prefix_is_kept_and_gone_on_from(&mut model, &channels);
+        rolling_hypotheses_do_not_miss_what_has_been_let_go(&mut model, &channels);
         rolling_hypotheses_are_close_and_leave_exact_ones_alone(&mut model, &channels);
     }
 }
@@ -153,13 +154,30 @@ fn a_prefix_is_kept_and_gone_on_from(model: &mut Moonshine, channels: &[Vec<f32>
     assert_eq!(drafted, again);
 }
 
+fn rolling_hypotheses_do_not_miss_what_has_been_let_go(model: &mut Moonshine, channels: &[Vec<f32>]) {
+    let sound = &channels[0][6_000..126_000];
+    let mut roll = |kept: Kept| -> Vec<Hypothesis> {
+        let kept = Arc::new(Mutex::new(kept));
+        let ends = (8_000..=120_000).step_by(8_000);
+        ends.map(|end| {
+            let from = kept.lock().unwrap().needs_from();
+            let audio = sound[from..end].to_vec();
+            let job = Job { kept: Arc::clone(&kept), rolling: true, audio, from, length: end, ..Job::default() };
+            alone(model, job)
+        })
+        .collect()
+    };
+    assert_eq!(roll(Kept::new(true)), roll(Kept::new(false)));
+}
+
 fn rolling_hypotheses_are_close_and_leave_exact_ones_alone(model: &mut Moonshine, channels: &[Vec<f32>]) {
     let sound = &channels[0][6_000..126_000];
     let kept: Arc<Mutex<Kept>> = Arc::default();
     let ask = |end: usize, rolling: bool, draft: &[u32], prefix: &[u32]| {
         let from = kept.lock().unwrap().needs_from().min(end);
         let (audio, draft, prefix) = (sound[from..end].to_vec(), draft.to_vec(), prefix.to_vec());
-        Job { kept: Arc::clone(&kept), rolling, audio, from, length: end, prefix, draft }
+        let padding = if rolling { 0 } else { 4_800 };
+        Job { kept: Arc::clone(&kept), rolling, audio, from, length: end, padding, prefix, draft }
     };
     let (mut last, mut rolled): (Vec<u32>, Vec<u32>) = Default::default();
     for end in (8_000..=120_000).step_by(8_000) {
@@ -167,7 +185,8 @@ fn rolling_hypotheses_are_close_and_leave_exact_ones_alone(model: &mut Moonshine
         last = rolled;
         rolled = alone(model, ask(end, true, &last[settled..], &last[..settled])).tokens;
         let exact = alone(model, ask(end, false, &rolled, &[]));
-        assert_eq!(exact, alone(model, job(&sound[..end], &[], &[])), "{end}");
+        let padded = [&sound[..end], &[0.0; 4_800]].concat();
+        assert_eq!(exact, alone(model, job(&padded, &[], &[])), "{end}");
     }
     let exact = alone(model, ask(120_000, false, &rolled, &[])).tokens;
     let same = exact.iter().filter(|token| rolled.contains(token)).count();

@@ -78,3 +78,22 @@ impl Rolled {
         self.frames = self.frames.max(self.sequence.frames.saturating_sub(FOLLOWING));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failed_job_took_along_is_asked_for_again() {
+        let mut kept = Kept::new(true);
+        let frames = 42 + FOLLOWING;
+        kept.stem.feed(0, &vec![0.5; THIRD.1 * frames], &vec![1.0; 20 * frames], 1);
+        let mut rolled = Rolled::default();
+        rolled.sequence.frames = frames;
+        rolled.settle();
+        kept.leave(rolled);
+        assert!(kept.stem.has_let_go() && kept.needs_from() > 0);
+        kept.rolled = None;
+        assert_eq!((kept.needs_from(), kept.stem.has_let_go()), (0, false));
+    }
+}
