@@ -28,7 +28,8 @@ pub enum Incoming {
     Gone(&'static str),
 }
 
-/// The library clears its whole buffer each time it reads, which is for each frame of audio (up to 1.3 KB).
+/// The library clears its whole buffer each time it reads. A usual message of 20 ms has up to 1.3 KB; a long one takes several
+/// reads.
 const READ_BUFFER: usize = 8 << 10;
 
 pub struct Socket {

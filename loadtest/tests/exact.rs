@@ -12,6 +12,7 @@ use sotto_loadtest::bench::scaled;
 use sotto_pipeline::{
     Models,
     recogniser::{Hypothesis, Job, Kept, Moonshine},
+    transcript::Rolling,
 };
 
 /// Windows of the sample call, in samples.
@@ -187,6 +188,17 @@ fn rolling_hypotheses_are_close_and_leave_exact_ones_alone(model: &mut Moonshine
         let exact = alone(model, ask(end, false, &rolled, &[]));
         let padded = [&sound[..end], &[0.0; 4_800]].concat();
         assert_eq!(exact, alone(model, job(&padded, &[], &[])), "{end}");
+    }
+    // of an utterance that is cut, rolling ones have heard more than the exact one is to hear
+    let mut rolling = Rolling::new(true);
+    for end in [40_000, 80_000, 120_000] {
+        let from = rolling.needs_from();
+        alone(model, rolling.next(end, &sound[from..end]));
+    }
+    for end in [96_000, 119_000, 120_000] {
+        let padded = [&sound[..end], &[0.0; 4_800]].concat();
+        let exact = alone(model, Job { padding: 4_800, ..rolling.exact(&sound[..end]) });
+        assert_eq!(exact, alone(model, job(&padded, &[], &[])), "cut at {end}");
     }
     let exact = alone(model, ask(120_000, false, &rolled, &[])).tokens;
     let same = exact.iter().filter(|token| rolled.contains(token)).count();

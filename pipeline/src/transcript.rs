@@ -1,6 +1,6 @@
 //! The rolling text of one utterance: what its hypotheses say, what is shown of them, and the words of the final.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sotto_events::{MediaTime, Word};
 
@@ -25,6 +25,8 @@ pub struct Rolling {
     kept: Arc<Mutex<Kept>>,
     /// Whether the same recogniser makes the final.
     final_too: bool,
+    /// Samples of the longest window that a rolling hypothesis was asked of.
+    longest: usize,
     /// Partials shown.
     pub revisions: u32,
 }
@@ -33,17 +35,24 @@ impl Rolling {
     /// Of an utterance whose final is made by the same recogniser, or by another.
     pub fn new(final_too: bool) -> Self {
         let kept = Arc::new(Mutex::new(Kept::new(!final_too)));
-        Self { latest: Heard::default(), settled: Vec::new(), kept, final_too, revisions: 0 }
+        Self { latest: Heard::default(), settled: Vec::new(), kept, final_too, longest: 0, revisions: 0 }
     }
 
-    /// The first sample that the recogniser does not know yet.
+    /// The first sample that is needed for the next hypothesis. Ask while none is under way.
     pub fn needs_from(&self) -> usize {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).needs_from()
+        let mut kept = self.kept();
+        kept.mend();
+        kept.needs_from()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What to ask of the recogniser for the next hypothesis, of a window of `length` samples, given its sound from
     /// [`needs_from`](Self::needs_from) on.
-    pub fn next(&self, length: usize, sound: &[f32]) -> Job {
+    pub fn next(&mut self, length: usize, sound: &[f32]) -> Job {
+        self.longest = self.longest.max(length);
         let draft = self.latest.tokens.get(self.settled.len()..).unwrap_or_default().to_vec();
         Job { rolling: true, prefix: self.settled.clone(), draft, ..self.job(length, sound) }
     }
@@ -53,8 +62,10 @@ impl Rolling {
     pub fn exact(&self, sound: &[f32]) -> Job {
         let length = sound.len();
         let draft = self.latest.tokens.clone();
-        if self.final_too {
-            Job { draft, ..self.job(length, &sound[self.needs_from().min(length)..]) }
+        // of an utterance that was cut more is known than is to be heard, and its end would be that instead of silence
+        if self.final_too && length >= self.longest {
+            let known = self.kept().needs_from().min(length);
+            Job { draft, ..self.job(length, &sound[known..]) }
         } else {
             Job { draft, audio: sound.to_vec(), length, ..Job::default() }
         }
@@ -67,7 +78,7 @@ impl Rolling {
 
     /// Nothing more is said: only exact hypotheses follow.
     pub fn close(&self) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).close();
+        self.kept().close();
     }
 
     /// Takes in a hypothesis.
@@ -149,17 +160,19 @@ mod tests {
     #[test]
     fn what_two_hypotheses_agree_on_is_settled_but_for_its_end() {
         let mut rolling = Rolling::new(true);
-        let asked = |rolling: &Rolling| {
+        let asked = |rolling: &mut Rolling| {
             let job = rolling.next(16_000, &[]);
             (job.prefix.len(), job.draft.len())
         };
         rolling.heard(heard(10..22));
-        assert_eq!(asked(&rolling), (0, 12));
+        assert_eq!(asked(&mut rolling), (0, 12));
         rolling.heard(heard(10..30));
-        assert_eq!(asked(&rolling), (8, 12));
+        assert_eq!(asked(&mut rolling), (8, 12));
         // a shorter one takes nothing back
         rolling.heard(heard(10..18));
-        assert_eq!(asked(&rolling), (8, 0));
+        assert_eq!(asked(&mut rolling), (8, 0));
+        // of less than was asked before, all of the sound is given: what follows it is known, and is not to be heard
+        assert_eq!(rolling.exact(&[0.0; 15_000]).audio.len(), 15_000);
         let exact = rolling.exact(&[0.0; 16_000]);
         assert_eq!((exact.prefix.len(), exact.draft.len(), exact.rolling), (0, 8, false));
     }

@@ -123,7 +123,7 @@ impl CallTask {
                 let channel = Channel::new(format.rate, &settings.endpoint, safe)?;
                 Ok(Slot {
                     channel,
-                    rolling: Rolling::new(engine.finals_pass() == Pass::First),
+                    rolling: fresh_rolling(&engine),
                     shown: Shown::default(),
                     in_flight: None,
                     ahead: None,
@@ -282,8 +282,8 @@ impl CallTask {
     fn decided(&mut self, index: usize, outcome: Outcome) {
         let key = (outcome.safe.decided_at, index as u8);
         let slot = &mut self.slots[index];
-        let fresh = Rolling::new(self.engine.finals_pass() == Pass::First);
-        let (rolling, ahead) = (std::mem::replace(&mut slot.rolling, fresh), slot.ahead.take());
+        let rolling = std::mem::replace(&mut slot.rolling, fresh_rolling(&self.engine));
+        let ahead = slot.ahead.take();
         (slot.in_flight, slot.last_window, slot.shown) = (None, 0, Shown::default());
         rolling.close();
         let Some(utterance) = outcome.utterance else {
@@ -533,6 +533,10 @@ impl CallTask {
         }
         Ok(())
     }
+}
+
+fn fresh_rolling(engine: &Engine) -> Rolling {
+    Rolling::new(engine.finals_pass() == Pass::First)
 }
 
 fn samples(seconds: f64) -> usize {

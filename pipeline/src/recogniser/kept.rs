@@ -31,16 +31,20 @@ impl Kept {
         Self { only_rolling, ..Self::default() }
     }
 
-    /// The first sample of the window that is not known yet. Ask while no rolling job is under way.
-    pub fn needs_from(&mut self) -> usize {
-        if self.rolled.is_none() && self.stem.has_let_go() {
-            // one that failed took it along
-            *self = Self::new(self.only_rolling);
-        }
+    /// The first sample of the window that is not known yet.
+    pub fn needs_from(&self) -> usize {
         self.stem.needs_from()
     }
 
-    /// The same for a job that is not to change it.
+    /// Begins anew when a rolling job that failed took along what the next one would go on from. Call while none is under
+    /// way.
+    pub fn mend(&mut self) {
+        if self.rolled.is_none() && self.stem.has_let_go() {
+            self.stem = Stem::default();
+        }
+    }
+
+    /// A copy of the stem, for a job that hears something behind the window that is not in the sound.
     pub(super) fn apart(&self) -> Self {
         Self { stem: self.stem.clone(), ..Self::default() }
     }
@@ -93,7 +97,10 @@ mod tests {
         rolled.settle();
         kept.leave(rolled);
         assert!(kept.stem.has_let_go() && kept.needs_from() > 0);
+        kept.mend();
+        assert!(kept.needs_from() > 0);
         kept.rolled = None;
+        kept.mend();
         assert_eq!((kept.needs_from(), kept.stem.has_let_go()), (0, false));
     }
 }

@@ -65,12 +65,16 @@ impl Stem {
     pub fn feed(&mut self, from: usize, linear: &[f32], sums: &[f32], width: usize) {
         // some frames were seen before: rows overlap
         let first = from * SECOND.1;
+        let (Some(seen), Some(had)) = (self.sums.len().checked_sub(first), self.rows.checked_sub(from)) else {
+            debug_assert!(false, "rows from {from} on were given to a stem of {}", self.rows);
+            return;
+        };
         let mut running = self.sums.last().copied().unwrap_or_default();
-        for frame in sums.as_chunks::<2>().0.iter().skip(self.sums.len() - first) {
+        for frame in sums.as_chunks::<2>().0.iter().skip(seen) {
             running = [running[0] + f64::from(frame[0]), running[1] + f64::from(frame[1])];
             self.sums.push(running);
         }
-        self.linear.extend_from_slice(linear.get((self.rows - from) * width..).unwrap_or_default());
+        self.linear.extend_from_slice(linear.get(had * width..).unwrap_or_default());
         self.rows = self.first + self.linear.len() / width;
     }
 
