@@ -101,7 +101,8 @@ pub trait Vault: Send + Sync {
     /// When the vault cannot be read.
     fn open_calls(&self) -> BoxFuture<'_, Result<Vec<CallRow>>>;
 
-    /// Events of a call with `seq` greater than `after`, in order.
+    /// Events of a call with `seq` greater than `after`, in order; never one without those before it that are alive, also
+    /// while they are written.
     ///
     /// # Errors
     /// When the vault cannot be read.

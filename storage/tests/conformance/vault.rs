@@ -25,6 +25,7 @@ on_every_engine!(
     a_call_is_made_once_and_moves_on_with_its_records,
     a_record_that_comes_again_changes_nothing,
     events_are_paged_in_order_and_outlive_a_restart,
+    an_event_is_never_read_before_those_it_follows,
     mh10_one_tenant_never_meets_another,
     calls_are_listed_newest_first_page_by_page,
     mh6_what_has_expired_is_neither_read_nor_left,
@@ -75,6 +76,31 @@ async fn events_are_paged_in_order_and_outlive_a_restart(engines: &Engines) {
     assert_eq!(seqs(vault.as_ref(), "acme", "one", 0, 3, NOW).await, [1, 2, 3]);
     assert_eq!(seqs(vault.as_ref(), "acme", "one", 3, 3, NOW).await, [4, 5, 6]);
     assert_eq!(seqs(vault.as_ref(), "acme", "one", 6, 3, NOW).await, [7]);
+}
+
+async fn an_event_is_never_read_before_those_it_follows(engines: &Engines) {
+    let vault = engines.vault().await;
+    vault.create(call_row("acme", "one")).await.unwrap();
+    let mut last = 0;
+    for number in 1..=20 {
+        let mut record = record("acme", "one", last + 1..=last + 40, false);
+        for event in &mut record.events {
+            event.class = RetentionClass::ALL[event.seq as usize % RetentionClass::ALL.len()];
+        }
+        last += 40;
+        let writing = vault.write(vec![delivered(number, record)]);
+        let reading = async {
+            loop {
+                let read = seqs(vault.as_ref(), "acme", "one", 0, 1_000, NOW).await;
+                assert!(read.iter().copied().eq(1..=read.len() as u64), "{read:?}");
+                if read.len() as u64 == last {
+                    break;
+                }
+            }
+        };
+        let (written, ()) = tokio::join!(writing, reading);
+        written.unwrap();
+    }
 }
 
 async fn mh10_one_tenant_never_meets_another(engines: &Engines) {

@@ -497,6 +497,8 @@ impl ScyllaVault {
             } else {
                 found.extend(living.filter(|row| row.expires_at > now));
             }
+            // those behind it are being written, in any order: given out now, one would hide what comes before it
+            found.retain(|row| row.seq <= last);
             found[from..].sort_by_key(|row| row.seq);
             found.dedup_by_key(|row| row.seq);
             if found.len() >= limit {
