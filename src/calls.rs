@@ -38,8 +38,6 @@ const INPUTS: usize = 64;
 const OUTPUTS: usize = 16;
 /// Updates a caller may have waiting; beyond it partials are dropped, and a missed event ends the socket.
 const UPDATES: usize = 256;
-/// When speech work has waited this long, calls on air are about to suffer: no new ones.
-const OVERLOAD: Duration = Duration::from_millis(250);
 
 type Id = (TenantId, CallId);
 
@@ -608,7 +606,7 @@ impl Calls for CallRegistry {
             return Err(Refusal::TenantFull);
         }
         drop(table);
-        if self.parts.engine.oldest_wait() > OVERLOAD {
+        if self.parts.engine.overloaded(self.parts.capacity.slowest_partials) {
             return Err(Refusal::Full);
         }
         Ok(())

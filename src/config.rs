@@ -75,6 +75,8 @@ pub struct Capacity {
     pub calls_per_tenant: usize,
     /// Connections open at once, of each listener.
     pub connections: usize,
+    /// No new call while load makes partials come as seldom as this, in seconds.
+    pub slowest_partials: f64,
     /// How long a call whose socket broke waits for its caller.
     pub resume_seconds: u64,
     /// Threads for speech; 0 for one a core.
@@ -83,7 +85,14 @@ pub struct Capacity {
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { calls: 200, calls_per_tenant: 200, connections: 2_000, resume_seconds: 60, speech_threads: 0 }
+        Self {
+            calls: 200,
+            calls_per_tenant: 200,
+            connections: 2_000,
+            slowest_partials: 2.0,
+            resume_seconds: 60,
+            speech_threads: 0,
+        }
     }
 }
 
@@ -286,6 +295,9 @@ impl Config {
         }
         if self.capacity.resume_seconds == 0 {
             return Err(ConfigError("capacity.resume_seconds must be at least 1".to_owned()));
+        }
+        if !(1.0..).contains(&self.capacity.slowest_partials) {
+            return Err(ConfigError("capacity.slowest_partials must be at least 1 (second)".to_owned()));
         }
         let zero = self.capacity.calls == 0 || self.capacity.calls_per_tenant == 0 || self.capacity.connections == 0;
         if zero || self.sweep_seconds == 0 {

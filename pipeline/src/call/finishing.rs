@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::{
     SPEECH_RATE,
     channel::Utterance,
-    engine::{Engine, EngineError, Heard, Pass, Purpose, Request},
+    engine::{Engine, EngineError, Heard, Owner, Pass, Purpose, Request},
     recogniser::Job,
     transcript::{Rolling, words},
 };
@@ -40,18 +40,18 @@ pub(super) struct Ahead {
 
 /// What to ask about a whole window and `padding` samples of silence behind it.
 pub(super) fn exact(
-    (pass, tenant): (Pass, u64),
+    (pass, owner): (Pass, Owner),
     slack: Duration,
     (sound, padding): (&[f32], usize),
     rolling: &Rolling,
 ) -> Request {
     let job = Job { padding, ..rolling.exact(sound) };
-    Request { purpose: Purpose::Final, pass, tenant, slack, job }
+    Request { purpose: Purpose::Final, pass, owner, slack, job }
 }
 
 pub(super) struct Finishing {
     pub engine: Engine,
-    pub tenant: u64,
+    pub owner: Owner,
     pub channel: u8,
     pub utterance: Utterance,
     /// Samples of silence to be heard behind it.
@@ -88,7 +88,7 @@ impl Finishing {
 
     async fn hear(&self, pass: Pass) -> Result<Heard, EngineError> {
         let window = (self.utterance.audio.as_slice(), self.padding);
-        let request = exact((pass, self.tenant), Duration::ZERO, window, &self.rolling);
+        let request = exact((pass, self.owner), Duration::ZERO, window, &self.rolling);
         self.engine.transcribe(request)?.await.unwrap_or(Err(EngineError::Stopped))
     }
 

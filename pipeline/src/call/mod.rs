@@ -2,6 +2,7 @@
 //! [`order`].
 
 mod finishing;
+mod lead;
 mod order;
 
 use std::{
@@ -21,12 +22,13 @@ use tokio::sync::{mpsc, watch};
 
 use self::{
     finishing::{Ahead, Finishing, InFlight},
+    lead::Lead,
     order::{Key, Order, Pending},
 };
 use crate::{
     SPEECH_RATE,
     channel::{Channel, Outcome, Speaking},
-    engine::{Engine, EngineError, Heard, Pass, Purpose, Request},
+    engine::{Engine, EngineError, Heard, Owner, Pass, Purpose, Request},
     redact::{self, Redactor},
     score::Scoring,
     settings::{EndpointSettings, PipelineSettings},
@@ -98,8 +100,8 @@ pub struct CallTask {
     in_step: bool,
     /// When voice was last judged.
     judged: Instant,
-    /// Calls of one tenant share a turn.
-    tenant: u64,
+    owner: Owner,
+    lead: Lead,
     redactor: Redactor,
     scoring: Scoring,
 }
@@ -148,7 +150,8 @@ impl CallTask {
             scoring,
             in_step: false,
             judged: Instant::now(),
-            tenant: 0,
+            owner: Owner::default(),
+            lead: Lead::new(Instant::now()),
             engine,
             settings,
             rate: format.rate,
@@ -173,7 +176,7 @@ impl CallTask {
     /// Calls with the same number take turns with others as one.
     #[must_use]
     pub fn of_tenant(mut self, tenant: u64) -> Self {
-        self.tenant = tenant;
+        self.owner.tenant = tenant;
         self
     }
 
@@ -227,6 +230,7 @@ impl CallTask {
         slot.channel.push(audio.position, &audio.samples);
         let seconds = audio.samples.len() as f64 / f64::from(self.rate);
         self.engine.metrics().audio_seconds.inc_by(seconds);
+        self.owner.hurried = self.lead.is_great(self.heard(), self.rate, Instant::now());
         self.advance().await
     }
 
@@ -267,7 +271,7 @@ impl CallTask {
             let lanes = std::mem::take(&mut self.lanes);
             // a call that is behind, or recorded, waits for no mates
             let live = !self.in_step && self.judged.elapsed() > BEHIND;
-            self.lanes = self.engine.voice(lanes, live).await?;
+            self.lanes = self.engine.voice(lanes, self.owner.hurried, live).await?;
             self.judged = Instant::now();
             for index in 0..self.slots.len() {
                 let outcome = self.slots[index].channel.judge(&mut self.lanes[index]);
@@ -295,8 +299,8 @@ impl CallTask {
         metrics.speech_seconds.inc_by(utterance.audio.len() as f64 / f64::from(SPEECH_RATE));
         let key = self.order.add(key, Pending::utterance((utterance.start, utterance.end), outcome.safe));
         let padding = samples(self.settings.endpoint.padding);
-        let (engine, tenant, channel) = (self.engine.clone(), self.tenant, index as u8);
-        let finishing = Finishing { engine, tenant, channel, utterance, padding, rolling };
+        let (engine, owner, channel) = (self.engine.clone(), self.owner, index as u8);
+        let finishing = Finishing { engine, owner, channel, utterance, padding, rolling };
         let made = finishing.run(ahead);
         self.finals.push(Box::pin(async move { (key, made.await) }));
     }
@@ -321,7 +325,7 @@ impl CallTask {
             let pass = self.engine.finals_pass();
             let slack = slack(AHEAD_SHARE * (silence - post_roll));
             let window = (sound(0..whole), samples(padding));
-            let request = finishing::exact((pass, self.tenant), slack, window, &slot.rolling);
+            let request = finishing::exact((pass, self.owner), slack, window, &slot.rolling);
             // refused or stopped: the end of the utterance asks again
             slot.ahead = self.engine.transcribe(request).ok().map(|answer| Ahead { length: whole, answer });
         }
@@ -335,9 +339,9 @@ impl CallTask {
         }
         let length = due.min(whole);
         let job = slot.rolling.next(length, sound(slot.rolling.needs_from().min(length)..length));
-        let (purpose, pass, tenant, slack) = (Purpose::Partial, Pass::First, self.tenant, slack(SLACK.1 * interval));
+        let (purpose, pass, owner, slack) = (Purpose::Partial, Pass::First, self.owner, slack(SLACK.1 * interval));
         // refused or stopped: the next audio asks again
-        if let Ok(answer) = self.engine.transcribe(Request { purpose, pass, tenant, slack, job }) {
+        if let Ok(answer) = self.engine.transcribe(Request { purpose, pass, owner, slack, job }) {
             slot.last_window = length;
             slot.in_flight = Some(InFlight { length, since: Instant::now(), degraded, answer });
         }

@@ -55,9 +55,9 @@ impl Cadence {
         }
     }
 
-    /// True while partials come less often than asked for.
-    pub fn stretched(&self) -> bool {
-        self.step > 1
+    /// Seconds between partials while load makes them come less often than asked for.
+    pub fn stretched(&self) -> Option<f64> {
+        (self.step > 1).then(|| STEPS[self.step])
     }
 
     /// True when so little is done that nothing need wait to share a batch.
@@ -65,7 +65,7 @@ impl Cadence {
         self.share < FASTER
     }
 
-    /// Takes note of the busy time of all `threads` so far and of how long work has waited.
+    /// Takes note of the busy time of all `threads` so far and of how long work has waited, both for live calls.
     pub fn observe(&mut self, now: Duration, busy: Duration, threads: usize, waited: Duration) {
         let span = now.saturating_sub(self.since);
         if span < SPAN {
@@ -132,12 +132,12 @@ mod tests {
         let mut turn = Turn::new();
         assert_eq!(turn.run(1, 0.98, Duration::ZERO), 0.5);
         assert_eq!(turn.run(15, 0.98, Duration::ZERO), 1.0);
-        assert!(turn.cadence.stretched());
+        assert_eq!(turn.cadence.stretched(), Some(1.0));
         assert_eq!(turn.run(1, 0.5, Duration::from_secs(1)), 2.0);
         assert_eq!(turn.run(15, 1.0, Duration::ZERO), 4.0);
         assert_eq!(turn.run(1, 0.6, Duration::ZERO), 4.0);
         assert_eq!(turn.run(3, 0.3, Duration::ZERO), 0.5);
-        assert!(!turn.cadence.stretched());
+        assert_eq!(turn.cadence.stretched(), None);
     }
 
     #[test]

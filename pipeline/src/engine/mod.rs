@@ -41,6 +41,8 @@ const VAD_BATCH: usize = 32;
 const VAD_PACE: Duration = Duration::from_millis(16);
 /// Threads that share a station.
 const THREADS: usize = 2;
+/// When voice or a final has waited this long, calls on air are about to suffer.
+const OVERLOAD: Duration = Duration::from_millis(250);
 
 /// How the engine runs.
 #[derive(Debug, Clone)]
@@ -69,13 +71,6 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    const fn class(self) -> Class {
-        match self {
-            Self::Partial => Class::Shown,
-            Self::Final => Class::Exact,
-        }
-    }
-
     const fn name(self) -> &'static str {
         match self {
             Self::Partial => "partial",
@@ -84,16 +79,34 @@ impl Purpose {
     }
 }
 
+/// Whose work it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Owner {
+    /// Who shares a turn: calls of one tenant have one number.
+    pub tenant: u64,
+    /// The call is fed faster than it was spoken. It gets the time that live calls leave, and is no sign of overload.
+    pub hurried: bool,
+}
+
 /// A window of speech to write down.
 #[derive(Debug)]
 pub struct Request {
     pub purpose: Purpose,
     pub pass: Pass,
-    /// Who shares a turn: calls of one tenant have one number.
-    pub tenant: u64,
+    pub owner: Owner,
     /// How long it may wait for others to share a batch with; on an idle machine it does not.
     pub slack: Duration,
     pub job: Job,
+}
+
+impl Request {
+    const fn class(&self) -> Class {
+        match self.purpose {
+            _ if self.owner.hurried => Class::Spare,
+            Purpose::Partial => Class::Shown,
+            Purpose::Final => Class::Exact,
+        }
+    }
 }
 
 /// What was heard.
@@ -121,6 +134,7 @@ type Reply<T> = oneshot::Sender<Result<T, EngineError>>;
 
 struct VoiceRequest {
     lanes: Vec<VadLane>,
+    hurried: bool,
     since: Instant,
     reply: Reply<Vec<VadLane>>,
 }
@@ -140,6 +154,7 @@ struct Queues {
     stations: Vec<Station>,
     numbers: u64,
     cadence: Cadence,
+    /// Time that threads were busy with live calls.
     busy: Duration,
     stopping: bool,
 }
@@ -159,7 +174,10 @@ impl Queues {
         }
         let (station, schedules) = (&mut self.stations[station], &mut self.schedules);
         let first = if encoded { station.decode() } else { None };
-        first.or_else(|| station.encode(now, schedules)).or_else(|| station.decode())
+        first
+            .or_else(|| station.encode(now, schedules))
+            .or_else(|| station.decode())
+            .or_else(|| station.encode_spare(now, schedules))
     }
 
     /// When something that waits now may go, if anything waits.
@@ -214,11 +232,11 @@ impl Shared {
         self.started.elapsed()
     }
 
-    /// Takes note of time that a thread was busy.
-    fn worked(&self, time: Duration) {
+    /// Takes note of time that a thread was busy, and how much of it for live calls.
+    fn worked(&self, time: Duration, live: f64) {
         let now = self.now();
         let mut queues = self.lock();
-        queues.busy += time;
+        queues.busy += time.mul_f64(live);
         let (busy, waited) = (queues.busy, queues.overdue(Class::Shown, now));
         queues.cadence.observe(now, busy, self.threads, waited);
         self.metrics.busy_seconds.inc_by(time.as_secs_f64());
@@ -227,7 +245,7 @@ impl Shared {
     fn show_depths(&self, queues: &Queues) {
         let show = |queue: &str, count: usize| self.metrics.queue_depth.with_label_values(&[queue]).set(count as i64);
         show("vad", queues.voice.len());
-        for class in [Class::Exact, Class::Shown] {
+        for class in Class::ALL {
             show(class.name(), queues.schedules.iter().map(|schedule| schedule.waiting(class)).sum());
         }
     }
@@ -316,14 +334,15 @@ impl Engine {
     /// Seconds of media time between two partials now, and whether that is longer than asked for.
     pub fn cadence(&self, settings: &PartialSettings) -> (f64, bool) {
         let queues = self.inner.shared.lock();
-        (queues.cadence.interval(settings.interval, settings.fastest), queues.cadence.stretched())
+        (queues.cadence.interval(settings.interval, settings.fastest), queues.cadence.stretched().is_some())
     }
 
-    /// Judges the frames of some channels; `paced` ones wait a moment for others to share a batch with.
+    /// Judges the frames of some channels of a call, `hurried` or not; `paced` ones wait a moment for others to share a
+    /// batch with.
     ///
     /// # Errors
     /// When the engine stops or the runtime fails.
-    pub async fn voice(&self, lanes: Vec<VadLane>, paced: bool) -> Result<Vec<VadLane>, EngineError> {
+    pub async fn voice(&self, lanes: Vec<VadLane>, hurried: bool, paced: bool) -> Result<Vec<VadLane>, EngineError> {
         let (reply, answer) = oneshot::channel();
         let shared = &self.inner.shared;
         {
@@ -331,7 +350,7 @@ impl Engine {
             if queues.stopping {
                 return Err(EngineError::Stopped);
             }
-            queues.voice.push(VoiceRequest { lanes, since: Instant::now(), reply });
+            queues.voice.push(VoiceRequest { lanes, hurried, since: Instant::now(), reply });
             if !paced {
                 queues.judged = None;
             }
@@ -354,7 +373,7 @@ impl Engine {
         let slack = if queues.cadence.idle() { Duration::ZERO } else { request.slack };
         queues.numbers += 1;
         let number = queues.numbers;
-        let (class, tenant) = (request.purpose.class(), request.tenant);
+        let (class, tenant) = (request.class(), request.owner.tenant);
         let seconds = request.job.seconds();
         let schedule = match request.pass {
             Pass::First => queues.schedules.first_mut(),
@@ -370,12 +389,14 @@ impl Engine {
         Ok(answer)
     }
 
-    /// How long the oldest work has waited: a measure of overload.
-    pub fn oldest_wait(&self) -> Duration {
+    /// True when one more live call would make the others suffer: partials come as seldom as every `slowest` seconds, or
+    /// what cannot be put off waits.
+    pub fn overloaded(&self, slowest: f64) -> bool {
         let shared = &self.inner.shared;
         let queues = shared.lock();
         let voice = queues.voice.iter().map(|request| request.since.elapsed()).max().unwrap_or_default();
-        voice.max(queues.overdue(Class::Exact, shared.now()))
+        let waited = voice.max(queues.overdue(Class::Exact, shared.now()));
+        waited > OVERLOAD || queues.cadence.stretched().is_some_and(|seconds| seconds >= slowest)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What is worked on next: a pure queue on a clock that its caller reads, so that tests can turn it.
 //!
-//! **Order.** What a final waits for goes before what is only shown meanwhile. Within each, tenants take turns by the
-//! seconds of sound they have had worked on (start-time fair queueing): one that floods the machine waits behind itself.
+//! **Order.** What a final waits for goes before what is only shown meanwhile, and both before the work of calls that are
+//! fed faster than they were spoken, which gets the time that is left. Within each, tenants take turns by the seconds of
+//! sound they have had worked on (start-time fair queueing): one that floods the machine waits behind itself.
 //! **Pace.** Work is held back for as long as it has time, its slack, so that many calls share a batch. What comes when
 //! nothing was let go for as long goes at once.
 
@@ -21,14 +22,19 @@ pub enum Class {
     Exact,
     /// It is shown while someone speaks.
     Shown,
+    /// Nobody speaks at this moment: its sound came faster than it was spoken.
+    Spare,
 }
 
 impl Class {
+    pub const ALL: [Self; 3] = [Self::Exact, Self::Shown, Self::Spare];
+
     /// Its label in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",
             Self::Shown => "partial",
+            Self::Spare => "spare",
         }
     }
 }
@@ -131,6 +137,7 @@ impl<T> Line<T> {
 pub struct Schedule<T> {
     exact: Line<T>,
     shown: Line<T>,
+    spare: Line<T>,
     /// Most pieces of work to be shown that may wait.
     most_shown: usize,
     numbers: u64,
@@ -138,13 +145,14 @@ pub struct Schedule<T> {
 
 impl<T> Schedule<T> {
     pub fn new(most_shown: usize) -> Self {
-        Self { exact: Line::default(), shown: Line::default(), most_shown, numbers: 0 }
+        Self { exact: Line::default(), shown: Line::default(), spare: Line::default(), most_shown, numbers: 0 }
     }
 
     fn line(&self, class: Class) -> &Line<T> {
         match class {
             Class::Exact => &self.exact,
             Class::Shown => &self.shown,
+            Class::Spare => &self.spare,
         }
     }
 
@@ -152,6 +160,7 @@ impl<T> Schedule<T> {
         match class {
             Class::Exact => &mut self.exact,
             Class::Shown => &mut self.shown,
+            Class::Spare => &mut self.spare,
         }
     }
 
@@ -179,8 +188,8 @@ impl<T> Schedule<T> {
         Ok(())
     }
 
-    /// Takes work of about `budget` seconds of sound, at least one piece when one may go, each with the time until which it
-    /// might have been held back; `wanted` says whether someone still waits for it.
+    /// Takes work of live calls of about `budget` seconds of sound, at least one piece when one may go, each with the time
+    /// until which it might have been held back; `wanted` says whether someone still waits for it.
     pub fn take(&mut self, now: Duration, budget: f64, wanted: impl Fn(&T) -> bool) -> Vec<(Duration, T)> {
         let mut taken = Vec::new();
         let mut left = budget;
@@ -195,9 +204,24 @@ impl<T> Schedule<T> {
         taken
     }
 
-    /// When something that waits now may go, if anything waits.
+    /// The same of the other calls, for when no live one has work.
+    pub fn take_spare(&mut self, now: Duration, budget: f64, wanted: impl Fn(&T) -> bool) -> Vec<(Duration, T)> {
+        let mut taken = Vec::new();
+        let mut left = budget;
+        if self.spare.may_go(now, budget) {
+            self.spare.fill(now, &mut left, wanted, &mut taken);
+        }
+        taken
+    }
+
+    /// When something of a live call that waits now may go, if anything waits.
     pub fn next(&self, now: Duration) -> Option<Duration> {
         [self.exact.next(), self.shown.next()].into_iter().flatten().min().map(|next| next.max(now))
+    }
+
+    /// The same of the other calls.
+    pub fn next_spare(&self, now: Duration) -> Option<Duration> {
+        self.spare.next().map(|next| next.max(now))
     }
 
     /// How long work of a class has waited at most, beyond its slack.
@@ -311,6 +335,24 @@ mod tests {
         schedule.push(Class::Exact, 1, (at(97), slack), 1.0, "e").unwrap();
         schedule.push(Class::Shown, 1, (at(97), HELD), 1.0, "partial").unwrap();
         assert_eq!(names(schedule.take(at(97), BUDGET, |_| true)), ["e", "partial"]);
+    }
+
+    #[test]
+    fn what_is_not_live_goes_by_itself_when_it_is_asked_for() {
+        let mut schedule = Schedule::new(2);
+        schedule.push(Class::Spare, 1, (at(0), Duration::ZERO), 2.0, "recorded").unwrap();
+        schedule.push(Class::Shown, 1, (at(5), Duration::ZERO), 2.0, "partial").unwrap();
+        assert_eq!((schedule.next(at(6)), schedule.next_spare(at(6))), (Some(at(6)), Some(at(6))));
+        assert_eq!(names(schedule.take(at(6), BUDGET, |_| true)), ["partial"]);
+        assert!(schedule.take(at(7), BUDGET, |_| true).is_empty());
+        assert_eq!(schedule.next(at(7)), None);
+        assert_eq!(names(schedule.take_spare(at(7), BUDGET, |_| true)), ["recorded"]);
+        // a tenant that floods waits behind itself here too
+        for _ in 0..100 {
+            schedule.push(Class::Spare, 1, (at(8), Duration::ZERO), 4.0, "flood").unwrap();
+        }
+        schedule.push(Class::Spare, 2, (at(9), Duration::ZERO), 4.0, "other").unwrap();
+        assert!(names(schedule.take_spare(at(9), BUDGET, |_| true)).contains(&"other"));
     }
 
     #[test]

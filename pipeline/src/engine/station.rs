@@ -15,6 +15,8 @@ use crate::{
 const ENCODED: f64 = 8.0;
 /// Most windows under way in a decoder.
 const LIVE: usize = 64;
+/// Windows of calls that are not live join while there are fewer than this, so that passes stay short for live ones.
+const SPARE: usize = 16;
 
 /// One recogniser of a station.
 pub(super) struct Desk {
@@ -22,7 +24,7 @@ pub(super) struct Desk {
     pub encoder: Option<Encoder>,
     pub decoder: Option<Decoding>,
     /// What joins the next pass.
-    pub encoded: Vec<(Encoded, Reply<Heard>)>,
+    pub encoded: Vec<(Encoded, Waiting)>,
     /// Jobs under way in the decoder.
     live: usize,
 }
@@ -34,10 +36,17 @@ pub(super) struct About {
     pub tokenizer: Arc<Tokenizer>,
 }
 
+/// Who waits for a window.
+pub(super) struct Waiting {
+    pub reply: Reply<Heard>,
+    /// Its call is fed faster than it was spoken.
+    pub hurried: bool,
+}
+
 /// A decoder and who waits for what it has under way.
 pub(super) struct Decoding {
     pub decoder: Decoder,
-    pub waiting: HashMap<u64, Reply<Heard>>,
+    pub waiting: HashMap<u64, Waiting>,
 }
 
 impl Desk {
@@ -47,8 +56,8 @@ impl Desk {
         Self { about, encoder: Some(encoder), decoder, encoded: Vec::new(), live: 0 }
     }
 
-    fn may_encode(&self) -> bool {
-        self.encoder.is_some() && self.live + self.encoded.len() < LIVE
+    fn may_encode(&self, most: usize) -> bool {
+        self.encoder.is_some() && self.live + self.encoded.len() < most
     }
 }
 
@@ -57,7 +66,7 @@ pub(super) enum Task {
     Voice(Vad, Vec<VoiceRequest>),
     /// For the recogniser of this number.
     Encode(usize, Encoder, Vec<(Duration, Ticket)>),
-    Decode(usize, Decoding, Vec<(Encoded, Reply<Heard>)>),
+    Decode(usize, Decoding, Vec<(Encoded, Waiting)>),
 }
 
 pub(super) struct Station {
@@ -74,11 +83,27 @@ impl Station {
 
     /// Takes windows to encode, finals' first.
     pub fn encode(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>]) -> Option<Task> {
+        let wanted = |ticket: &Ticket| !ticket.reply.is_closed();
+        self.encode_what(LIVE, schedules, |schedule| schedule.take(now, ENCODED, wanted))
+    }
+
+    /// Takes windows of calls that are not live.
+    pub fn encode_spare(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>]) -> Option<Task> {
+        let wanted = |ticket: &Ticket| !ticket.reply.is_closed();
+        self.encode_what(SPARE, schedules, |schedule| schedule.take_spare(now, ENCODED, wanted))
+    }
+
+    fn encode_what(
+        &mut self,
+        most: usize,
+        schedules: &mut [Schedule<Ticket>],
+        take: impl Fn(&mut Schedule<Ticket>) -> Vec<(Duration, Ticket)>,
+    ) -> Option<Task> {
         for (index, (desk, schedule)) in self.desks.iter_mut().zip(schedules).enumerate().rev() {
-            if !desk.may_encode() {
+            if !desk.may_encode(most) {
                 continue;
             }
-            let tickets = schedule.take(now, ENCODED, |ticket| !ticket.reply.is_closed());
+            let tickets = take(schedule);
             if !tickets.is_empty() {
                 return desk.encoder.take().map(|encoder| Task::Encode(index, encoder, tickets));
             }
@@ -107,7 +132,9 @@ impl Station {
 
     /// When there is something to encode that can be, if anything waits.
     pub fn next(&self, now: Duration, schedules: &[Schedule<Ticket>]) -> Option<Duration> {
-        let free = self.desks.iter().zip(schedules).filter(|(desk, _)| desk.may_encode());
-        free.filter_map(|(_, schedule)| schedule.next(now)).min()
+        let desks = || self.desks.iter().zip(schedules);
+        let live = desks().filter(|(desk, _)| desk.may_encode(LIVE)).filter_map(|(_, schedule)| schedule.next(now));
+        let spare = desks().filter(|(desk, _)| desk.may_encode(SPARE));
+        live.chain(spare.filter_map(|(_, schedule)| schedule.next_spare(now))).min()
     }
 }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    EngineError, Heard, Reply, Shared, Ticket, VoiceRequest, answer,
-    station::{About, Decoding, Task},
+    EngineError, Heard, Shared, Ticket, VoiceRequest, answer,
+    station::{About, Decoding, Task, Waiting},
 };
 use crate::{
     metrics::PipelineMetrics,
@@ -38,12 +38,12 @@ impl Worker {
                 encoded = matches!(task, Task::Encode(..));
             }
             let started = Instant::now();
-            match task {
+            let live = match task {
                 Task::Voice(vad, requests) => self.judge(vad, requests),
                 Task::Encode(index, encoder, tickets) => self.encode(index, encoder, tickets),
                 Task::Decode(index, decoding, encoded) => self.decode(index, decoding, encoded),
-            }
-            self.shared.worked(started.elapsed());
+            };
+            self.shared.worked(started.elapsed(), live);
             // there may be more to do than one thread can
             self.shared.wake();
         }
@@ -72,7 +72,9 @@ impl Worker {
         }
     }
 
-    fn judge(&self, mut vad: Vad, mut requests: Vec<VoiceRequest>) {
+    /// Gives, as the other tasks do, how much of it was for live calls.
+    fn judge(&self, mut vad: Vad, mut requests: Vec<VoiceRequest>) -> f64 {
+        let live = share(requests.iter().map(|request| (request.lanes.len() as f64, request.hurried)));
         let metrics = &self.shared.metrics;
         let started = Instant::now();
         for request in &requests {
@@ -91,9 +93,12 @@ impl Worker {
                 Err(error) => answer(request.reply, Err(EngineError::Model(error.to_string()))),
             }
         }
+        live
     }
 
-    fn encode(&self, index: usize, mut encoder: Encoder, tickets: Vec<(Duration, Ticket)>) {
+    fn encode(&self, index: usize, mut encoder: Encoder, tickets: Vec<(Duration, Ticket)>) -> f64 {
+        let live =
+            share(tickets.iter().map(|(_, ticket)| (ticket.request.job.seconds(), ticket.request.owner.hurried)));
         let metrics = &self.shared.metrics;
         let (started, now) = (Instant::now(), self.shared.now());
         let mut jobs = Vec::with_capacity(tickets.len());
@@ -101,10 +106,10 @@ impl Worker {
         for (due, Ticket { number, request, reply }) in tickets {
             let waited = now.saturating_sub(due).as_secs_f64();
             metrics.queue_wait.with_label_values(&[request.purpose.name()]).observe(waited);
-            let class = request.purpose.class().name();
+            let class = request.class().name();
             metrics.window_seconds.with_label_values(&[class]).inc_by(request.job.seconds());
             jobs.push((number, request.job));
-            replies.push(reply);
+            replies.push(Waiting { reply, hurried: request.owner.hurried });
         }
         metrics.batch_size.with_label_values(&["encode"]).observe(jobs.len() as f64);
         let outcome = encoder.encode(jobs);
@@ -125,9 +130,10 @@ impl Worker {
         if let Some((error, replies)) = failed {
             fail(metrics, &error, replies);
         }
+        live
     }
 
-    fn decode(&self, index: usize, mut decoding: Decoding, encoded: Vec<(Encoded, Reply<Heard>)>) {
+    fn decode(&self, index: usize, mut decoding: Decoding, encoded: Vec<(Encoded, Waiting)>) -> f64 {
         let metrics = &self.shared.metrics;
         let started = Instant::now();
         let (encoded, replies): (Vec<_>, Vec<_>) = encoded.into_iter().unzip();
@@ -135,6 +141,7 @@ impl Worker {
         decoding.decoder.admit(encoded);
         metrics.batch_size.with_label_values(&["decode"]).observe(decoding.decoder.live() as f64);
         let waiting = &mut decoding.waiting;
+        let live = share(waiting.values().map(|waiting| (1.0, waiting.hurried)));
         let outcome = match decoding.decoder.pass() {
             Ok(done) => {
                 Ok(done.into_iter().filter_map(|done| Some((waiting.remove(&done.number)?, done))).collect::<Vec<_>>())
@@ -152,10 +159,18 @@ impl Worker {
             Ok(done) => done.into_iter().for_each(|(reply, done)| tell(metrics, &about, reply, done)),
             Err((error, replies)) => fail(metrics, &error, replies),
         }
+        live
     }
 }
 
-fn tell(metrics: &PipelineMetrics, about: &About, reply: Reply<Heard>, done: Done) {
+/// How much of some work is for live calls, 0 to 1.
+fn share(parts: impl Iterator<Item = (f64, bool)>) -> f64 {
+    let (live, all) =
+        parts.fold((0.0, 0.0), |(live, all), (part, hurried)| (live + if hurried { 0.0 } else { part }, all + part));
+    if all > 0.0 { live / all } else { 1.0 }
+}
+
+fn tell(metrics: &PipelineMetrics, about: &About, Waiting { reply, .. }: Waiting, done: Done) {
     let Hypothesis { tokens, confidence, cut_short } = done.hypothesis;
     metrics.tokens.inc_by(tokens.len() as u64);
     if cut_short {
@@ -165,10 +180,10 @@ fn tell(metrics: &PipelineMetrics, about: &About, reply: Reply<Heard>, done: Don
     answer(reply, Ok(Heard { tokens, text, confidence, version: Arc::clone(&about.version) }));
 }
 
-fn fail(metrics: &PipelineMetrics, error: &ModelError, replies: Vec<Reply<Heard>>) {
+fn fail(metrics: &PipelineMetrics, error: &ModelError, replies: Vec<Waiting>) {
     metrics.failures.inc();
     tracing::error!(%error, "recogniser failed");
-    for reply in replies {
+    for Waiting { reply, .. } in replies {
         answer(reply, Err(EngineError::Model(error.to_string())));
     }
 }
