@@ -606,7 +606,7 @@ impl Calls for CallRegistry {
             return Err(Refusal::TenantFull);
         }
         drop(table);
-        if self.parts.engine.overloaded(self.parts.capacity.slowest_partials) {
+        if self.parts.engine.overloaded() {
             return Err(Refusal::Full);
         }
         Ok(())

@@ -75,7 +75,7 @@ pub struct Capacity {
     pub calls_per_tenant: usize,
     /// Connections open at once, of each listener.
     pub connections: usize,
-    /// No new call while load makes partials come as seldom as this, in seconds.
+    /// No new call when load would make partials come less often than every so many seconds.
     pub slowest_partials: f64,
     /// How long a call whose socket broke waits for its caller.
     pub resume_seconds: u64,
@@ -89,7 +89,7 @@ impl Default for Capacity {
             calls: 200,
             calls_per_tenant: 200,
             connections: 2_000,
-            slowest_partials: 2.0,
+            slowest_partials: 1.0,
             resume_seconds: 60,
             speech_threads: 0,
         }

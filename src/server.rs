@@ -267,6 +267,7 @@ pub fn start_engine(config: &Config, metrics: PipelineMetrics) -> Result<Engine,
     let settings = EngineSettings {
         threads: config.speech_threads(),
         max_partials: config.capacity.calls * 4,
+        slowest_partials: config.capacity.slowest_partials,
         recognisers: config.recognisers.clone(),
     };
     Ok(Engine::start(&models, &settings, metrics)?)

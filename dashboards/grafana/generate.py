@@ -140,6 +140,7 @@ BOARDS = {
         panel(8, "Calls", "suffix: calls",
               "Parked calls keep their places: both together are held against capacity.calls.",
               {"on air {{instance}}": total("sotto_calls_on_air", "instance"),
+               "fit {{instance}}": total("sotto_speech_calls_that_fit", "instance"),
                "parked {{instance}}": total("sotto_calls_parked", "instance")}),
         panel(9, "Refusals", "suffix: a minute",
               "full: more calls than the machine carries. draining: a server that stops, seconds at most. no_key, "

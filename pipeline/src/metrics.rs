@@ -1,7 +1,8 @@
 //! What the pipeline counts. Labels come from fixed sets.
 
 use prometheus::{
-    Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry,
 };
 use sotto_events::Level;
 
@@ -16,6 +17,7 @@ pub struct PipelineMetrics {
     pub recogniser_seconds: CounterVec,
     pub multiply_adds: IntCounterVec,
     pub busy_seconds: Counter,
+    pub calls_that_fit: IntGauge,
     pub window_seconds: CounterVec,
     pub tokens: IntCounter,
     pub cut_short: IntCounter,
@@ -81,6 +83,10 @@ impl PipelineMetrics {
                 "sotto_speech_busy_seconds_total",
                 "Time the threads of the speech engine were busy, all together.",
             )?,
+            calls_that_fit: IntGauge::new(
+                "sotto_speech_calls_that_fit",
+                "Live calls the threads of the speech engine have time for, going by what calls took lately.",
+            )?,
             window_seconds: CounterVec::new(
                 Opts::new(
                     "sotto_recogniser_window_seconds_total",
@@ -143,6 +149,7 @@ impl PipelineMetrics {
         registry.register(Box::new(self.recogniser_seconds.clone()))?;
         registry.register(Box::new(self.multiply_adds.clone()))?;
         registry.register(Box::new(self.busy_seconds.clone()))?;
+        registry.register(Box::new(self.calls_that_fit.clone()))?;
         registry.register(Box::new(self.window_seconds.clone()))?;
         registry.register(Box::new(self.tokens.clone()))?;
         registry.register(Box::new(self.cut_short.clone()))?;

@@ -180,6 +180,36 @@ async fn a_full_server_lets_a_call_back_in() {
 }
 
 #[tokio::test]
+async fn more_calls_than_the_machine_has_time_for_are_turned_away_before_they_cost_any() {
+    let server = Server::start("[capacity]\nslowest_partials = 1.0\nspeech_threads = 1");
+    let key = server.key("acme", "ingest");
+    let room = server.metric("sotto_speech_calls_that_fit").await as usize;
+    assert!((4..64).contains(&room), "{room}");
+    let mut sockets = Vec::new();
+    for number in 0..room {
+        let mut socket = server.connect(&key).await;
+        say(&mut socket, &start(&format!("call-{number}"), false)).await;
+        assert_eq!(hear(&mut socket).await.unwrap()["type"], "ready", "call {number} of {room}");
+        sockets.push(socket);
+    }
+    let Err(Error::Http(refused)) = server.try_connect("/v1/stream", &key).await else { panic!("let in") };
+    assert_eq!(refused.status().as_u16(), 503);
+    assert_eq!(refused.headers()["retry-after"], "5");
+    // one that was let in before may come back, and where one has ended there is room
+    drop(sockets.pop());
+    let last = format!("call-{}", room - 1);
+    let mut socket = eventually("a way back", || async {
+        server.try_connect(&format!("/v1/stream?resume={last}"), &key).await.ok()
+    })
+    .await;
+    say(&mut socket, &start(&last, true)).await;
+    assert_eq!(hear(&mut socket).await.unwrap()["type"], "ready");
+    say(&mut socket, &json!({ "type": "stop" })).await;
+    hear_all(&mut socket).await;
+    eventually("room", || async { server.try_connect("/v1/stream", &key).await.ok() }).await;
+}
+
+#[tokio::test]
 async fn a_call_that_is_resumed_wrongly_still_waits_for_its_caller() {
     let server = Server::start("[capacity]\nresume_seconds = 1");
     let key = server.key("acme", "ingest,read");

@@ -179,6 +179,7 @@ async fn every_stage_is_visible_in_the_metrics() {
         "sotto_sockets",
         "sotto_calls_on_air",
         "sotto_speech_queue_depth",
+        "sotto_speech_calls_that_fit",
         "sotto_speech_queue_wait_seconds_count",
         "sotto_speech_batch_size_count",
         "sotto_vad_seconds_total",

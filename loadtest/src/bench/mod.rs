@@ -26,7 +26,7 @@ use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics, Recogniser
 /// # Errors
 /// When a model cannot be loaded.
 pub fn engine(models: &Path, threads: usize, recognisers: Recognisers) -> Result<Engine, Failure> {
-    let settings = EngineSettings { threads, max_partials: 1024, recognisers };
+    let settings = EngineSettings { threads, max_partials: 1024, slowest_partials: f64::INFINITY, recognisers };
     Ok(Engine::start(&Models::open(models)?, &settings, PipelineMetrics::new(&Registry::new())?)?)
 }
 

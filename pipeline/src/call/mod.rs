@@ -28,7 +28,7 @@ use self::{
 use crate::{
     SPEECH_RATE,
     channel::{Channel, Outcome, Speaking},
-    engine::{Engine, EngineError, Heard, Owner, Pass, Purpose, Request},
+    engine::{Engine, EngineError, Heard, Live, Owner, Pass, Purpose, Request},
     redact::{self, Redactor},
     score::Scoring,
     settings::{EndpointSettings, PipelineSettings},
@@ -102,6 +102,7 @@ pub struct CallTask {
     judged: Instant,
     owner: Owner,
     lead: Lead,
+    live: Live,
     redactor: Redactor,
     scoring: Scoring,
 }
@@ -152,6 +153,7 @@ impl CallTask {
             judged: Instant::now(),
             owner: Owner::default(),
             lead: Lead::new(Instant::now()),
+            live: engine.live(),
             engine,
             settings,
             rate: format.rate,
@@ -231,6 +233,7 @@ impl CallTask {
         let seconds = audio.samples.len() as f64 / f64::from(self.rate);
         self.engine.metrics().audio_seconds.inc_by(seconds);
         self.owner.hurried = self.lead.is_great(self.heard(), self.rate, Instant::now());
+        self.live.set(!self.owner.hurried);
         self.advance().await
     }
 

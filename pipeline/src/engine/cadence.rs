@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// Steps in seconds of media time between two partials.
-const STEPS: [f64; 5] = [0.2, 0.5, 1.0, 2.0, 4.0];
+const STEPS: [f64; 5] = [0.2, 0.5, 1.0, 2.0, SLOWEST];
+pub const SLOWEST: f64 = 4.0;
 /// How long a share of busy time is measured.
 const SPAN: Duration = Duration::from_secs(1);
 /// Below this share of busy time partials come more often. The next faster step costs at most 2.5 times as much, which
@@ -55,9 +56,14 @@ impl Cadence {
         }
     }
 
-    /// Seconds between partials while load makes them come less often than asked for.
-    pub fn stretched(&self) -> Option<f64> {
-        (self.step > 1).then(|| STEPS[self.step])
+    /// Seconds between partials for someone who asked for the usual.
+    pub fn seconds(&self) -> f64 {
+        STEPS[self.step]
+    }
+
+    /// True while partials come less often than asked for.
+    pub fn stretched(&self) -> bool {
+        self.step > 1
     }
 
     /// True when so little is done that nothing need wait to share a batch.
@@ -132,12 +138,12 @@ mod tests {
         let mut turn = Turn::new();
         assert_eq!(turn.run(1, 0.98, Duration::ZERO), 0.5);
         assert_eq!(turn.run(15, 0.98, Duration::ZERO), 1.0);
-        assert_eq!(turn.cadence.stretched(), Some(1.0));
+        assert!(turn.cadence.stretched());
         assert_eq!(turn.run(1, 0.5, Duration::from_secs(1)), 2.0);
         assert_eq!(turn.run(15, 1.0, Duration::ZERO), 4.0);
         assert_eq!(turn.run(1, 0.6, Duration::ZERO), 4.0);
         assert_eq!(turn.run(3, 0.3, Duration::ZERO), 0.5);
-        assert_eq!(turn.cadence.stretched(), None);
+        assert!(!turn.cadence.stretched());
     }
 
     #[test]

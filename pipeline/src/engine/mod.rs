@@ -9,6 +9,7 @@
 //! the number of calls; beyond `max_partials` a partial is refused and its cadence stretches.
 
 pub mod cadence;
+pub mod load;
 pub mod schedule;
 mod station;
 mod worker;
@@ -22,10 +23,11 @@ use std::{
 use tokio::sync::oneshot;
 
 use self::{
-    cadence::Cadence,
+    cadence::{Cadence, SLOWEST},
+    load::{Busy, Load},
     schedule::{Class, Schedule},
     station::{Station, Task},
-    worker::Worker,
+    worker::{Shares, Worker},
 };
 use crate::{
     metrics::PipelineMetrics,
@@ -51,6 +53,9 @@ pub struct EngineSettings {
     pub threads: usize,
     /// Partials that may wait before more are refused.
     pub max_partials: usize,
+    /// How far load may make partials less frequent before there is no room for another call, in seconds. More than the
+    /// slowest cadence there is: as far as it can.
+    pub slowest_partials: f64,
     pub recognisers: Recognisers,
 }
 
@@ -154,8 +159,10 @@ struct Queues {
     stations: Vec<Station>,
     numbers: u64,
     cadence: Cadence,
-    /// Time that threads were busy with live calls.
-    busy: Duration,
+    load: Load,
+    busy: Busy,
+    /// Calls that go on and do not hurry.
+    live: usize,
     stopping: bool,
 }
 
@@ -220,6 +227,7 @@ struct Shared {
     metrics: PipelineMetrics,
     started: Instant,
     threads: usize,
+    slowest: f64,
 }
 
 impl Shared {
@@ -232,14 +240,22 @@ impl Shared {
         self.started.elapsed()
     }
 
-    /// Takes note of time that a thread was busy, and how much of it for live calls.
-    fn worked(&self, time: Duration, live: f64) {
+    /// Takes note of time that a thread was busy, and of how much of it for what.
+    fn worked(&self, time: Duration, shares: Shares) {
         let now = self.now();
         let mut queues = self.lock();
-        queues.busy += time.mul_f64(live);
-        let (busy, waited) = (queues.busy, queues.overdue(Class::Shown, now));
-        queues.cadence.observe(now, busy, self.threads, waited);
+        queues.busy.exact += time.mul_f64(shares.exact);
+        queues.busy.shown += time.mul_f64(shares.shown);
+        let (busy, waited, live) = (queues.busy, queues.overdue(Class::Shown, now), queues.live);
+        let seconds = queues.cadence.seconds();
+        queues.load.observe(now, busy, live, seconds);
+        self.show_room(&queues.load);
+        queues.cadence.observe(now, busy.exact + busy.shown, self.threads, waited);
         self.metrics.busy_seconds.inc_by(time.as_secs_f64());
+    }
+
+    fn show_room(&self, load: &Load) {
+        self.metrics.calls_that_fit.set(load.room(self.threads, self.slowest) as i64);
     }
 
     fn show_depths(&self, queues: &Queues) {
@@ -301,14 +317,18 @@ impl Engine {
                 stations,
                 numbers: 0,
                 cadence: Cadence::default(),
-                busy: Duration::ZERO,
+                load: Load::default(),
+                busy: Busy::default(),
+                live: 0,
                 stopping: false,
             }),
             work: Condvar::new(),
             metrics,
             started: Instant::now(),
             threads: count,
+            slowest: settings.slowest_partials,
         });
+        shared.show_room(&shared.lock().load);
         let mut threads = Vec::new();
         for index in 0..count {
             let worker = Worker { shared: Arc::clone(&shared), station: index / THREADS };
@@ -334,7 +354,7 @@ impl Engine {
     /// Seconds of media time between two partials now, and whether that is longer than asked for.
     pub fn cadence(&self, settings: &PartialSettings) -> (f64, bool) {
         let queues = self.inner.shared.lock();
-        (queues.cadence.interval(settings.interval, settings.fastest), queues.cadence.stretched().is_some())
+        (queues.cadence.interval(settings.interval, settings.fastest), queues.cadence.stretched())
     }
 
     /// Judges the frames of some channels of a call, `hurried` or not; `paced` ones wait a moment for others to share a
@@ -389,14 +409,42 @@ impl Engine {
         Ok(answer)
     }
 
-    /// True when one more live call would make the others suffer: partials come as seldom as every `slowest` seconds, or
-    /// what cannot be put off waits.
-    pub fn overloaded(&self, slowest: f64) -> bool {
+    /// True when one more live call would make the others suffer: there is room for no more of them, or what cannot be put
+    /// off waits already.
+    pub fn overloaded(&self) -> bool {
         let shared = &self.inner.shared;
         let queues = shared.lock();
         let voice = queues.voice.iter().map(|request| request.since.elapsed()).max().unwrap_or_default();
         let waited = voice.max(queues.overdue(Class::Exact, shared.now()));
-        waited > OVERLOAD || queues.cadence.stretched().is_some_and(|seconds| seconds >= slowest)
+        let full = || queues.live >= queues.load.room(shared.threads, shared.slowest);
+        waited > OVERLOAD || (shared.slowest <= SLOWEST && (queues.cadence.seconds() > shared.slowest || full()))
+    }
+
+    /// Counts a call as live while what this gives is there.
+    pub(crate) fn live(&self) -> Live {
+        self.inner.shared.lock().live += 1;
+        Live { shared: Arc::clone(&self.inner.shared), live: true }
+    }
+}
+
+/// A call that is counted as live, unless it hurries.
+pub(crate) struct Live {
+    shared: Arc<Shared>,
+    live: bool,
+}
+
+impl Live {
+    pub fn set(&mut self, live: bool) {
+        if std::mem::replace(&mut self.live, live) != live {
+            let mut queues = self.shared.lock();
+            if live { queues.live += 1 } else { queues.live -= 1 }
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.set(false);
     }
 }
 

@@ -4,7 +4,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{Heard, Reply, Ticket, VoiceRequest, schedule::Schedule};
+use super::{
+    Heard, Reply, Ticket, VoiceRequest,
+    schedule::{Class, Schedule},
+};
 use crate::{
     models::{ModelError, Models},
     recogniser::{Decoder, Encoded, Encoder, Moonshine, Tokenizer},
@@ -39,8 +42,7 @@ pub(super) struct About {
 /// Who waits for a window.
 pub(super) struct Waiting {
     pub reply: Reply<Heard>,
-    /// Its call is fed faster than it was spoken.
-    pub hurried: bool,
+    pub class: Class,
 }
 
 /// A decoder and who waits for what it has under way.

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     EngineError, Heard, Shared, Ticket, VoiceRequest, answer,
+    schedule::Class,
     station::{About, Decoding, Task, Waiting},
 };
 use crate::{
@@ -38,12 +39,12 @@ impl Worker {
                 encoded = matches!(task, Task::Encode(..));
             }
             let started = Instant::now();
-            let live = match task {
+            let shares = match task {
                 Task::Voice(vad, requests) => self.judge(vad, requests),
                 Task::Encode(index, encoder, tickets) => self.encode(index, encoder, tickets),
                 Task::Decode(index, decoding, encoded) => self.decode(index, decoding, encoded),
             };
-            self.shared.worked(started.elapsed(), live);
+            self.shared.worked(started.elapsed(), shares);
             // there may be more to do than one thread can
             self.shared.wake();
         }
@@ -72,9 +73,10 @@ impl Worker {
         }
     }
 
-    /// Gives, as the other tasks do, how much of it was for live calls.
-    fn judge(&self, mut vad: Vad, mut requests: Vec<VoiceRequest>) -> f64 {
-        let live = share(requests.iter().map(|request| (request.lanes.len() as f64, request.hurried)));
+    fn judge(&self, mut vad: Vad, mut requests: Vec<VoiceRequest>) -> Shares {
+        let class = |hurried| if hurried { Class::Spare } else { Class::Exact };
+        let parts = requests.iter().map(|request| (request.lanes.len() as f64, class(request.hurried)));
+        let shares = Shares::of(parts);
         let metrics = &self.shared.metrics;
         let started = Instant::now();
         for request in &requests {
@@ -93,12 +95,12 @@ impl Worker {
                 Err(error) => answer(request.reply, Err(EngineError::Model(error.to_string()))),
             }
         }
-        live
+        shares
     }
 
-    fn encode(&self, index: usize, mut encoder: Encoder, tickets: Vec<(Duration, Ticket)>) -> f64 {
-        let live =
-            share(tickets.iter().map(|(_, ticket)| (ticket.request.job.seconds(), ticket.request.owner.hurried)));
+    fn encode(&self, index: usize, mut encoder: Encoder, tickets: Vec<(Duration, Ticket)>) -> Shares {
+        let part = |Ticket { request, .. }: &Ticket| (request.job.seconds(), request.class());
+        let shares = Shares::of(tickets.iter().map(|(_, ticket)| part(ticket)));
         let metrics = &self.shared.metrics;
         let (started, now) = (Instant::now(), self.shared.now());
         let mut jobs = Vec::with_capacity(tickets.len());
@@ -106,10 +108,10 @@ impl Worker {
         for (due, Ticket { number, request, reply }) in tickets {
             let waited = now.saturating_sub(due).as_secs_f64();
             metrics.queue_wait.with_label_values(&[request.purpose.name()]).observe(waited);
-            let class = request.class().name();
-            metrics.window_seconds.with_label_values(&[class]).inc_by(request.job.seconds());
+            let class = request.class();
+            metrics.window_seconds.with_label_values(&[class.name()]).inc_by(request.job.seconds());
             jobs.push((number, request.job));
-            replies.push(Waiting { reply, hurried: request.owner.hurried });
+            replies.push(Waiting { reply, class });
         }
         metrics.batch_size.with_label_values(&["encode"]).observe(jobs.len() as f64);
         let outcome = encoder.encode(jobs);
@@ -130,10 +132,10 @@ impl Worker {
         if let Some((error, replies)) = failed {
             fail(metrics, &error, replies);
         }
-        live
+        shares
     }
 
-    fn decode(&self, index: usize, mut decoding: Decoding, encoded: Vec<(Encoded, Waiting)>) -> f64 {
+    fn decode(&self, index: usize, mut decoding: Decoding, encoded: Vec<(Encoded, Waiting)>) -> Shares {
         let metrics = &self.shared.metrics;
         let started = Instant::now();
         let (encoded, replies): (Vec<_>, Vec<_>) = encoded.into_iter().unzip();
@@ -141,7 +143,7 @@ impl Worker {
         decoding.decoder.admit(encoded);
         metrics.batch_size.with_label_values(&["decode"]).observe(decoding.decoder.live() as f64);
         let waiting = &mut decoding.waiting;
-        let live = share(waiting.values().map(|waiting| (1.0, waiting.hurried)));
+        let shares = Shares::of(waiting.values().map(|waiting| (1.0, waiting.class)));
         let outcome = match decoding.decoder.pass() {
             Ok(done) => {
                 Ok(done.into_iter().filter_map(|done| Some((waiting.remove(&done.number)?, done))).collect::<Vec<_>>())
@@ -159,15 +161,32 @@ impl Worker {
             Ok(done) => done.into_iter().for_each(|(reply, done)| tell(metrics, &about, reply, done)),
             Err((error, replies)) => fail(metrics, &error, replies),
         }
-        live
+        shares
     }
 }
 
-/// How much of some work is for live calls, 0 to 1.
-fn share(parts: impl Iterator<Item = (f64, bool)>) -> f64 {
-    let (live, all) =
-        parts.fold((0.0, 0.0), |(live, all), (part, hurried)| (live + if hurried { 0.0 } else { part }, all + part));
-    if all > 0.0 { live / all } else { 1.0 }
+/// How much of some work was for finals, and how much for partials, of live calls; 0 to 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Shares {
+    pub exact: f64,
+    pub shown: f64,
+}
+
+impl Shares {
+    fn of(parts: impl Iterator<Item = (f64, Class)>) -> Self {
+        let (mut shares, mut all) = (Self::default(), 0.0);
+        for (part, class) in parts {
+            match class {
+                Class::Exact => shares.exact += part,
+                Class::Shown => shares.shown += part,
+                Class::Spare => {}
+            }
+            all += part;
+        }
+        // no work at all takes no time
+        let all = f64::max(all, f64::MIN_POSITIVE);
+        Self { exact: shares.exact / all, shown: shares.shown / all }
+    }
 }
 
 fn tell(metrics: &PipelineMetrics, about: &About, Waiting { reply, .. }: Waiting, done: Done) {
