@@ -80,6 +80,7 @@ fn a_hypothesis_depends_on_its_window_and_prefix_alone() {
         a_window_that_grew_is_heard_as_one_that_came_at_once(&mut model, &channels);
         a_prefix_is_kept_and_gone_on_from(&mut model, &channels);
         rolling_hypotheses_do_not_miss_what_has_been_let_go(&mut model, &channels);
+        an_utterance_that_ends_under_a_rolling_hypothesis_harms_no_other(&mut model, &channels);
         rolling_hypotheses_are_close_and_leave_exact_ones_alone(&mut model, &channels);
     }
 }
@@ -169,6 +170,22 @@ fn rolling_hypotheses_do_not_miss_what_has_been_let_go(model: &mut Moonshine, ch
         .collect()
     };
     assert_eq!(roll(Kept::new(true)), roll(Kept::new(false)));
+}
+
+fn an_utterance_that_ends_under_a_rolling_hypothesis_harms_no_other(model: &mut Moonshine, channels: &[Vec<f32>]) {
+    let (sound, other) = (&channels[1][70_000..150_000], &channels[0][160_000..300_000]);
+    let want = alone(model, job(other, &[], &[]));
+    let mut rolling = Rolling::new(false);
+    for end in [40_000, 56_000] {
+        let asked = rolling.next(end, &sound[rolling.needs_from()..end]);
+        alone(model, asked);
+    }
+    // it ends when the next one has been asked for and has not come to the encoder
+    assert!(rolling.needs_from() > 0);
+    let asked = rolling.next(72_000, &sound[rolling.needs_from()..72_000]);
+    rolling.close(true);
+    admit(model, vec![(0, asked), (1, job(other, &[], &[]))]);
+    assert_eq!(finish(model).remove(1).1, want);
 }
 
 fn rolling_hypotheses_are_close_and_leave_exact_ones_alone(model: &mut Moonshine, channels: &[Vec<f32>]) {

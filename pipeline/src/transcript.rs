@@ -76,9 +76,9 @@ impl Rolling {
         Job { kept, audio, from: length - sound.len(), length, ..Job::default() }
     }
 
-    /// Nothing more is said: only exact hypotheses follow.
-    pub fn close(&self) {
-        self.kept().close();
+    /// Nothing more is said: only exact hypotheses follow, but for one that has been asked for.
+    pub fn close(&self, asked: bool) {
+        self.kept().close(asked);
     }
 
     /// Takes in a hypothesis.

@@ -291,8 +291,8 @@ impl CallTask {
         let slot = &mut self.slots[index];
         let rolling = std::mem::replace(&mut slot.rolling, fresh_rolling(&self.engine));
         let ahead = slot.ahead.take();
-        (slot.in_flight, slot.last_window, slot.shown) = (None, 0, Shown::default());
-        rolling.close();
+        rolling.close(slot.in_flight.take().is_some());
+        (slot.last_window, slot.shown) = (0, Shown::default());
         let Some(utterance) = outcome.utterance else {
             self.order.add(key, Pending::decided(None, Some(outcome.safe)));
             return;

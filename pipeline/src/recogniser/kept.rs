@@ -49,9 +49,13 @@ impl Kept {
         Self { stem: self.stem.clone(), ..Self::default() }
     }
 
-    /// No rolling hypothesis follows: lets go of what only those need, which is most of it.
-    pub fn close(&mut self) {
-        (self.rolled, self.over) = (None, true);
+    /// No rolling hypothesis follows: lets go of what only those need, which is most of it. One that was asked for, and may
+    /// be on its way to the encoder, still finds what it goes on from: its batch would fail with it.
+    pub fn close(&mut self, asked: bool) {
+        self.over = true;
+        if !asked {
+            self.rolled = None;
+        }
     }
 
     /// What a rolling hypothesis leaves for the next.
