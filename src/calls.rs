@@ -314,6 +314,18 @@ impl CallRegistry {
         }
     }
 
+    /// Whether there is room for one more call.
+    fn room(&self, table: &Table, tenant: &TenantId) -> Result<(), Refusal> {
+        let places = table.places();
+        if places >= self.parts.capacity.calls {
+            return Err(Refusal::Full);
+        }
+        if table.places_of(tenant) >= self.parts.capacity.calls_per_tenant {
+            return Err(Refusal::TenantFull);
+        }
+        if self.parts.engine.overloaded(places) { Err(Refusal::Full) } else { Ok(()) }
+    }
+
     /// Reserves the call's place on air, taking it over when that is wanted.
     async fn reserve(&self, id: &Id, request: &OpenRequest) -> Result<(watch::Receiver<bool>, Seat), Refusal> {
         let mut taken_over = None;
@@ -322,6 +334,10 @@ impl CallRegistry {
                 let mut table = self.table();
                 match table.on_air.get(id) {
                     None => {
+                        // now that it is about to take its place: others may have come meanwhile
+                        if taken_over.is_none() && !table.parked.contains_key(id) {
+                            self.room(&table, &id.0)?;
+                        }
                         let (stop, stopped) = watch::channel(false);
                         let (alive, done) = watch::channel(());
                         let since = self.parts.clock.now();
@@ -599,17 +615,7 @@ impl Calls for CallRegistry {
         if known.is_some_and(|call| table.knows(&(tenant.clone(), call.clone()))) {
             return Ok(());
         }
-        if table.places() >= self.parts.capacity.calls {
-            return Err(Refusal::Full);
-        }
-        if table.places_of(tenant) >= self.parts.capacity.calls_per_tenant {
-            return Err(Refusal::TenantFull);
-        }
-        drop(table);
-        if self.parts.engine.overloaded() {
-            return Err(Refusal::Full);
-        }
-        Ok(())
+        self.room(&table, tenant)
     }
 
     fn open(&self, request: OpenRequest) -> BoxFuture<'_, Result<OpenCall, Refusal>> {

@@ -138,7 +138,8 @@ BOARDS = {
               "state-timeline", width=24, height=5, noValue="nothing fires",
               mappings=[{"type": "value", "options": {"1": {"text": "firing", "color": "red"}}}]),
         panel(8, "Calls", "suffix: calls",
-              "Parked calls keep their places: both together are held against capacity.calls.",
+              "Parked calls keep their places: both together are held against capacity.calls, and against what fits, going by "
+              "what calls took lately.",
               {"on air {{instance}}": total("sotto_calls_on_air", "instance"),
                "fit {{instance}}": total("sotto_speech_calls_that_fit", "instance"),
                "parked {{instance}}": total("sotto_calls_parked", "instance")}),
@@ -217,10 +218,11 @@ BOARDS = {
         panel(2, "Latency of partials", "s", "From the audio being there to its partial. Rises before finals do.",
               quantiles("sotto_partial_latency_seconds")),
         panel(3, "Wait for a speech thread, p95", "s",
-              "Above the line, for vad or final, new calls are refused.",
+              "Above the line, for vad or final, new calls are refused; sooner when more are on air than fit.",
               WAIT, limit=0.25),
         panel(4, "Waiting for a speech thread", "suffix: jobs",
-              "Back at 0 between two scrapes when all is well. exact holds what finals wait for.",
+              "Back at 0 between two scrapes when all is well. exact holds what finals wait for, spare the work of calls "
+              "that are fed faster than they were spoken.",
               {"{{queue}}": total("sotto_speech_queue_depth", "queue")}),
         panel(5, "Speech threads at work", "suffix: threads",
               "Busy threads, on average. Near capacity.speech_threads: full. exact and partial hold voice activity "

@@ -84,6 +84,7 @@ api = "127.0.0.1:{api}"
 calls = 10000
 calls_per_tenant = 10000
 connections = 20100
+slowest_partials = 60
 [recognisers]
 partials = "tiny"
 finals = "{finals}"

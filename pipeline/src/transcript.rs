@@ -23,8 +23,6 @@ pub struct Rolling {
     settled: Vec<u32>,
     /// What the recogniser keeps of the sound.
     kept: Arc<Mutex<Kept>>,
-    /// Whether the same recogniser makes the final.
-    final_too: bool,
     /// Samples of the longest window that a rolling hypothesis was asked of.
     longest: usize,
     /// Partials shown.
@@ -35,7 +33,7 @@ impl Rolling {
     /// Of an utterance whose final is made by the same recogniser, or by another.
     pub fn new(final_too: bool) -> Self {
         let kept = Arc::new(Mutex::new(Kept::new(!final_too)));
-        Self { latest: Heard::default(), settled: Vec::new(), kept, final_too, longest: 0, revisions: 0 }
+        Self { latest: Heard::default(), settled: Vec::new(), kept, longest: 0, revisions: 0 }
     }
 
     /// The first sample that is needed for the next hypothesis. Ask while none is under way.
@@ -63,9 +61,9 @@ impl Rolling {
         let length = sound.len();
         let draft = self.latest.tokens.clone();
         // of an utterance that was cut more is known than is to be heard, and its end would be that instead of silence
-        if self.final_too && length >= self.longest {
-            let known = self.kept().needs_from().min(length);
-            Job { draft, ..self.job(length, &sound[known..]) }
+        let known = self.kept().known_to_exact();
+        if let Some(known) = known.filter(|_| length >= self.longest) {
+            Job { draft, ..self.job(length, &sound[known.min(length)..]) }
         } else {
             Job { draft, audio: sound.to_vec(), length, ..Job::default() }
         }

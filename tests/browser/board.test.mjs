@@ -14,8 +14,7 @@ describe('the board', () => {
 
   before(async () => {
     // a call whose sender is gone ends soon
-    const settings = '[capacity]\nresume_seconds = 2';
-    [sotto, browser] = await Promise.all([Sotto.start({ settings }), openBrowser()]);
+    [sotto, browser] = await Promise.all([Sotto.start({ capacity: 'resume_seconds = 2' }), openBrowser()]);
     page = await (await Visitor.as(browser, sotto, 'ada')).go('/');
   });
   after(async () => {

@@ -50,7 +50,8 @@ impl Server {
         let config = folder.path().join("sotto.toml");
         let data = folder.path().join("data");
         let text = format!(
-            "data = {data:?}\n[listen]\ncalls = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n[tenants.acme.twilio]\n\
+            "data = {data:?}\n[listen]\ncalls = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n\
+             [capacity]\nslowest_partials = 60.0\n[tenants.acme.twilio]\n\
              auth_token = \"12345\"\nurl = \"{SIGNED}\"\n[tenants.acme.redaction]\nname = false\n"
         );
         fs::write(&config, text).unwrap();

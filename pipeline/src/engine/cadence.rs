@@ -56,11 +56,6 @@ impl Cadence {
         }
     }
 
-    /// Seconds between partials for someone who asked for the usual.
-    pub fn seconds(&self) -> f64 {
-        STEPS[self.step]
-    }
-
     /// True while partials come less often than asked for.
     pub fn stretched(&self) -> bool {
         self.step > 1

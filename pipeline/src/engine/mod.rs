@@ -152,6 +152,8 @@ struct Ticket {
 
 struct Queues {
     voice: Vec<VoiceRequest>,
+    /// Of calls that are not live.
+    spare_voice: Vec<VoiceRequest>,
     /// When voice was last judged.
     judged: Option<Duration>,
     /// One for each recogniser.
@@ -159,10 +161,12 @@ struct Queues {
     stations: Vec<Station>,
     numbers: u64,
     cadence: Cadence,
+    /// Seconds between two partials, when that was asked last.
+    interval: f64,
     load: Load,
     busy: Busy,
-    /// Calls that go on and do not hurry.
-    live: usize,
+    /// Calls that are fed faster than they were spoken.
+    hurried: usize,
     stopping: bool,
 }
 
@@ -173,24 +177,29 @@ impl Queues {
 
     /// Work for a thread of a station.
     fn task(&mut self, station: usize, now: Duration, encoded: bool) -> Option<Task> {
-        if self.stations[station].vad.is_some() {
-            let requests = self.take_voice(now);
-            if !requests.is_empty() {
-                return self.stations[station].vad.take().map(|vad| Task::Voice(vad, requests));
-            }
+        let free = self.stations[station].vad.is_some();
+        let voice = if free { self.take_voice(now) } else { Vec::new() };
+        if !voice.is_empty() {
+            return self.stations[station].vad.take().map(|vad| Task::Voice(vad, voice));
         }
         let (station, schedules) = (&mut self.stations[station], &mut self.schedules);
         let first = if encoded { station.decode() } else { None };
-        first
-            .or_else(|| station.encode(now, schedules))
-            .or_else(|| station.decode())
-            .or_else(|| station.encode_spare(now, schedules))
+        let live = first.or_else(|| station.encode(now, schedules)).or_else(|| station.decode());
+        if live.is_some() {
+            return live;
+        }
+        if free && !self.spare_voice.is_empty() {
+            let voice = fitting(&mut self.spare_voice);
+            return station.vad.take().map(|vad| Task::Voice(vad, voice));
+        }
+        station.encode_spare(now, schedules)
     }
 
     /// When something that waits now may go, if anything waits.
     fn next(&self, station: usize, now: Duration) -> Option<Duration> {
         let station = &self.stations[station];
-        let voice = station.vad.as_ref().and_then(|_| self.next_voice(now));
+        let spare = (!self.spare_voice.is_empty()).then_some(now);
+        let voice = station.vad.as_ref().and_then(|_| self.next_voice(now).into_iter().chain(spare).min());
         [station.next(now, &self.schedules), voice].into_iter().flatten().min()
     }
 
@@ -205,20 +214,25 @@ impl Queues {
         (!self.voice.is_empty()).then(|| if self.lanes() >= VAD_BATCH { now } else { paced })
     }
 
-    /// Requests that fit one batch of voice activity, when it is time.
+    /// Requests of live calls that fit one batch of voice activity, when it is time.
     fn take_voice(&mut self, now: Duration) -> Vec<VoiceRequest> {
         if self.next_voice(now).is_none_or(|next| next > now) {
             return Vec::new();
         }
         self.judged = Some(now);
-        let mut lanes = 0;
-        let fits = |request: &&VoiceRequest| {
-            lanes += request.lanes.len();
-            lanes <= VAD_BATCH
-        };
-        let count = self.voice.iter().take_while(fits).count().max(1);
-        self.voice.drain(..count).collect()
+        fitting(&mut self.voice)
     }
+}
+
+/// Takes requests that fit one batch of voice activity.
+fn fitting(waiting: &mut Vec<VoiceRequest>) -> Vec<VoiceRequest> {
+    let mut lanes = 0;
+    let fits = |request: &&VoiceRequest| {
+        lanes += request.lanes.len();
+        lanes <= VAD_BATCH
+    };
+    let count = waiting.iter().take_while(fits).count().max(1);
+    waiting.drain(..count).collect()
 }
 
 struct Shared {
@@ -242,16 +256,20 @@ impl Shared {
 
     /// Takes note of time that a thread was busy, and of how much of it for what.
     fn worked(&self, time: Duration, shares: Shares) {
-        let now = self.now();
         let mut queues = self.lock();
         queues.busy.exact += time.mul_f64(shares.exact);
         queues.busy.shown += time.mul_f64(shares.shown);
-        let (busy, waited, live) = (queues.busy, queues.overdue(Class::Shown, now), queues.live);
-        let seconds = queues.cadence.seconds();
-        queues.load.observe(now, busy, live, seconds);
+        self.observe(&mut queues);
+        self.metrics.busy_seconds.inc_by(time.as_secs_f64());
+    }
+
+    /// Takes note of how busy the threads have been.
+    fn observe(&self, queues: &mut Queues) {
+        let now = self.now();
+        let (busy, interval, waited) = (queues.busy, queues.interval, queues.overdue(Class::Shown, now));
+        queues.load.observe(now, busy, interval);
         self.show_room(&queues.load);
         queues.cadence.observe(now, busy.exact + busy.shown, self.threads, waited);
-        self.metrics.busy_seconds.inc_by(time.as_secs_f64());
     }
 
     fn show_room(&self, load: &Load) {
@@ -260,7 +278,7 @@ impl Shared {
 
     fn show_depths(&self, queues: &Queues) {
         let show = |queue: &str, count: usize| self.metrics.queue_depth.with_label_values(&[queue]).set(count as i64);
-        show("vad", queues.voice.len());
+        show("vad", queues.voice.len() + queues.spare_voice.len());
         for class in Class::ALL {
             show(class.name(), queues.schedules.iter().map(|schedule| schedule.waiting(class)).sum());
         }
@@ -276,6 +294,7 @@ impl Shared {
         let mut queues = self.lock();
         queues.stopping = true;
         queues.voice.clear();
+        queues.spare_voice.clear();
         queues.schedules.clear();
         for desk in queues.stations.iter_mut().flat_map(|station| &mut station.desks) {
             desk.encoded.clear();
@@ -312,14 +331,16 @@ impl Engine {
         let shared = Arc::new(Shared {
             queues: Mutex::new(Queues {
                 voice: Vec::new(),
+                spare_voice: Vec::new(),
                 judged: None,
                 schedules: names.iter().map(|_| Schedule::new(settings.max_partials)).collect(),
                 stations,
                 numbers: 0,
                 cadence: Cadence::default(),
+                interval: PartialSettings::default().interval,
                 load: Load::default(),
                 busy: Busy::default(),
-                live: 0,
+                hurried: 0,
                 stopping: false,
             }),
             work: Condvar::new(),
@@ -353,8 +374,9 @@ impl Engine {
 
     /// Seconds of media time between two partials now, and whether that is longer than asked for.
     pub fn cadence(&self, settings: &PartialSettings) -> (f64, bool) {
-        let queues = self.inner.shared.lock();
-        (queues.cadence.interval(settings.interval, settings.fastest), queues.cadence.stretched())
+        let mut queues = self.inner.shared.lock();
+        queues.interval = queues.cadence.interval(settings.interval, settings.fastest);
+        (queues.interval, queues.cadence.stretched())
     }
 
     /// Judges the frames of some channels of a call, `hurried` or not; `paced` ones wait a moment for others to share a
@@ -370,9 +392,14 @@ impl Engine {
             if queues.stopping {
                 return Err(EngineError::Stopped);
             }
-            queues.voice.push(VoiceRequest { lanes, hurried, since: Instant::now(), reply });
-            if !paced {
-                queues.judged = None;
+            let request = VoiceRequest { lanes, hurried, since: Instant::now(), reply };
+            if hurried {
+                queues.spare_voice.push(request);
+            } else {
+                queues.voice.push(request);
+                if !paced {
+                    queues.judged = None;
+                }
             }
         }
         shared.wake();
@@ -409,21 +436,26 @@ impl Engine {
         Ok(answer)
     }
 
-    /// True when one more live call would make the others suffer: there is room for no more of them, or what cannot be put
-    /// off waits already.
-    pub fn overloaded(&self) -> bool {
+    /// True when with one more than these `calls`, those that are parked among them, the live ones would suffer: there is
+    /// room for no more of them, or what cannot be put off waits already.
+    pub fn overloaded(&self, calls: usize) -> bool {
         let shared = &self.inner.shared;
-        let queues = shared.lock();
+        let mut queues = shared.lock();
+        // when there was no work, nobody has yet
+        shared.observe(&mut queues);
         let voice = queues.voice.iter().map(|request| request.since.elapsed()).max().unwrap_or_default();
         let waited = voice.max(queues.overdue(Class::Exact, shared.now()));
-        let full = || queues.live >= queues.load.room(shared.threads, shared.slowest);
-        waited > OVERLOAD || (shared.slowest <= SLOWEST && (queues.cadence.seconds() > shared.slowest || full()))
+        let live = calls.saturating_sub(queues.hurried);
+        let stretched = queues.cadence.stretched() && queues.interval > shared.slowest;
+        let full = stretched || live >= queues.load.room(shared.threads, shared.slowest);
+        waited > OVERLOAD || (shared.slowest <= SLOWEST && live > 0 && full)
     }
 
     /// Counts a call as live while what this gives is there.
     pub(crate) fn live(&self) -> Live {
-        self.inner.shared.lock().live += 1;
-        Live { shared: Arc::clone(&self.inner.shared), live: true }
+        let shared = Arc::clone(&self.inner.shared);
+        shared.lock().load.count(shared.now(), true);
+        Live { shared, live: true }
     }
 }
 
@@ -437,14 +469,16 @@ impl Live {
     pub fn set(&mut self, live: bool) {
         if std::mem::replace(&mut self.live, live) != live {
             let mut queues = self.shared.lock();
-            if live { queues.live += 1 } else { queues.live -= 1 }
+            queues.load.count(self.shared.now(), live);
+            queues.hurried = if live { queues.hurried.saturating_sub(1) } else { queues.hurried + 1 };
         }
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.set(false);
+        self.set(true);
+        self.shared.lock().load.count(self.shared.now(), false);
     }
 }
 

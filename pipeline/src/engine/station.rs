@@ -18,6 +18,8 @@ use crate::{
 const ENCODED: f64 = 8.0;
 /// Most windows under way in a decoder.
 const LIVE: usize = 64;
+/// The same of calls that are not live: a live one may have to wait for them.
+const ENCODED_SPARE: f64 = 2.0;
 /// Windows of calls that are not live join while there are fewer than this, so that passes stay short for live ones.
 const SPARE: usize = 16;
 
@@ -92,7 +94,7 @@ impl Station {
     /// Takes windows of calls that are not live.
     pub fn encode_spare(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>]) -> Option<Task> {
         let wanted = |ticket: &Ticket| !ticket.reply.is_closed();
-        self.encode_what(SPARE, schedules, |schedule| schedule.take_spare(now, ENCODED, wanted))
+        self.encode_what(SPARE, schedules, |schedule| schedule.take_spare(now, ENCODED_SPARE, wanted))
     }
 
     fn encode_what(

@@ -79,7 +79,7 @@ impl Worker {
         let shares = Shares::of(parts);
         let metrics = &self.shared.metrics;
         let started = Instant::now();
-        for request in &requests {
+        for request in requests.iter().filter(|request| !request.hurried) {
             metrics.queue_wait.with_label_values(&["vad"]).observe(started.duration_since(request.since).as_secs_f64());
         }
         let mut lanes: Vec<&mut VadLane> = requests.iter_mut().flat_map(|request| &mut request.lanes).collect();
@@ -107,8 +107,10 @@ impl Worker {
         let mut replies = Vec::with_capacity(tickets.len());
         for (due, Ticket { number, request, reply }) in tickets {
             let waited = now.saturating_sub(due).as_secs_f64();
-            metrics.queue_wait.with_label_values(&[request.purpose.name()]).observe(waited);
             let class = request.class();
+            if class != Class::Spare {
+                metrics.queue_wait.with_label_values(&[request.purpose.name()]).observe(waited);
+            }
             metrics.window_seconds.with_label_values(&[class.name()]).inc_by(request.job.seconds());
             jobs.push((number, request.job));
             replies.push(Waiting { reply, class });

@@ -36,6 +36,11 @@ impl Kept {
         self.stem.needs_from()
     }
 
+    /// The same for an exact job; `None` when only rolling ones have it.
+    pub fn known_to_exact(&self) -> Option<usize> {
+        (!self.only_rolling).then(|| self.needs_from())
+    }
+
     /// Begins anew when a rolling job that failed took along what the next one would go on from. Call while none is under
     /// way.
     pub fn mend(&mut self) {

@@ -1,5 +1,7 @@
 //! The vault: each row once, for its time and no longer, and never after an erasure.
 
+use std::time::Duration;
+
 use sotto_events::{RetentionClass, Timestamp};
 use sotto_storage::{
     StorageError,
@@ -98,7 +100,8 @@ async fn an_event_is_never_read_before_those_it_follows(engines: &Engines) {
                 }
             }
         };
-        let (written, ()) = tokio::join!(writing, reading);
+        let both = async { tokio::join!(writing, reading) };
+        let (written, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.expect("all of it is read");
         written.unwrap();
     }
 }
