@@ -58,10 +58,11 @@ impl Load {
         self.at = now;
     }
 
-    /// Takes note of the busy time of all threads so far, and of the seconds between two partials.
-    pub fn observe(&mut self, now: Duration, busy: Busy, interval: f64) {
+    /// Takes note of the busy time of all threads so far, and of the seconds between two partials. True when that ended a
+    /// measurement, so that there may be more room, or less.
+    pub fn observe(&mut self, now: Duration, busy: Busy, interval: f64) -> bool {
         if now.saturating_sub(self.since) < SPAN {
-            return;
+            return false;
         }
         self.pass(now);
         let taken = std::mem::take(&mut self.taken);
@@ -72,6 +73,7 @@ impl Load {
             self.shown += new * (cost(busy.shown, self.before.shown) * interval - self.shown);
         }
         (self.since, self.before) = (now, busy);
+        true
     }
 
     /// How many calls `threads` have time for when partials come every `slowest` seconds: one at least, since without any

@@ -267,8 +267,9 @@ impl Shared {
     fn observe(&self, queues: &mut Queues) {
         let now = self.now();
         let (busy, interval, waited) = (queues.busy, queues.interval, queues.overdue(Class::Shown, now));
-        queues.load.observe(now, busy, interval);
-        self.show_room(&queues.load);
+        if queues.load.observe(now, busy, interval) {
+            self.show_room(&queues.load);
+        }
         queues.cadence.observe(now, busy.exact + busy.shown, self.threads, waited);
     }
 

@@ -16,10 +16,10 @@ use crate::{
 
 /// Seconds of windows that are encoded at once: as many as make full batches, few enough that finals need not wait long.
 const ENCODED: f64 = 8.0;
-/// Most windows under way in a decoder.
-const LIVE: usize = 64;
 /// The same of calls that are not live: a live one may have to wait for them.
 const ENCODED_SPARE: f64 = 2.0;
+/// Most windows under way in a decoder.
+const LIVE: usize = 64;
 /// Windows of calls that are not live join while there are fewer than this, so that passes stay short for live ones.
 const SPARE: usize = 16;
 
@@ -73,6 +73,11 @@ pub(super) enum Task {
     Decode(usize, Decoding, Vec<(Encoded, Waiting)>),
 }
 
+/// Whether someone still waits for it.
+fn wanted(ticket: &Ticket) -> bool {
+    !ticket.reply.is_closed()
+}
+
 pub(super) struct Station {
     pub vad: Option<Vad>,
     /// One for each pass, or one for both.
@@ -87,13 +92,11 @@ impl Station {
 
     /// Takes windows to encode, finals' first.
     pub fn encode(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>]) -> Option<Task> {
-        let wanted = |ticket: &Ticket| !ticket.reply.is_closed();
         self.encode_what(LIVE, schedules, |schedule| schedule.take(now, ENCODED, wanted))
     }
 
     /// Takes windows of calls that are not live.
     pub fn encode_spare(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>]) -> Option<Task> {
-        let wanted = |ticket: &Ticket| !ticket.reply.is_closed();
         self.encode_what(SPARE, schedules, |schedule| schedule.take_spare(now, ENCODED_SPARE, wanted))
     }
 
