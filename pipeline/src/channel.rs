@@ -67,6 +67,8 @@ pub struct Channel {
     probabilities: Vec<f32>,
     /// Highest media time judged so far; never goes back, though a restart does.
     watermark: MediaTime,
+    /// No more audio comes.
+    ended: bool,
     finished: bool,
 }
 
@@ -91,6 +93,7 @@ impl Channel {
             vad: VadState::default(),
             probabilities: Vec::new(),
             watermark: safe.decided_at.max(MediaTime::of_sample(safe.position, rate)),
+            ended: false,
             finished: false,
         })
     }
@@ -116,6 +119,11 @@ impl Channel {
 
     /// The audio has ended: the resampler gives up what it holds.
     pub fn end_of_audio(&mut self) {
+        self.ended = true;
+        self.flush();
+    }
+
+    fn flush(&mut self) {
         self.resampler.flush(&mut self.audio);
         let length = (self.input.len() as u128 * u128::from(SPEECH_RATE)).div_ceil(u128::from(self.rate)) as usize;
         self.audio.truncate(length);
@@ -225,8 +233,8 @@ impl Channel {
         self.audio.shrink_to(KEPT_ROOM * SPEECH_RATE as usize);
         self.resampler.reset();
         self.resampler.push(&self.input, &mut self.audio);
-        if self.finished {
-            self.resampler.flush(&mut self.audio);
+        if self.ended {
+            self.flush();
         }
     }
 }
@@ -284,6 +292,19 @@ mod tests {
         for frame in [1_000, 77, 8_000 * 30] {
             assert_eq!(whole(&samples, SafePoint::default(), frame), reference, "frames of {frame}");
         }
+    }
+
+    #[test]
+    fn an_utterance_that_ends_after_the_end_of_the_audio_leaves_all_of_the_rest() {
+        let mut samples = call();
+        samples.extend((0..4_000).map(|i| if i % 3 == 0 { 9_000 } else { -5_000 }));
+        let mut channel = Channel::new(8_000, &EndpointSettings::default(), SafePoint::default()).unwrap();
+        channel.push(0, &samples);
+        channel.end_of_audio();
+        let mut outcomes = Vec::new();
+        drive(&mut channel, &mut outcomes);
+        outcomes.extend(channel.finish());
+        assert_eq!(outcomes, whole(&samples, SafePoint::default(), 160));
     }
 
     #[test]
