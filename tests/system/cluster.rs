@@ -48,30 +48,6 @@ pub async fn resume(server: &Server, key: &str, call: &str, heard: &mut Vec<Valu
     take_up(server, key, start(call, true), heard).await
 }
 
-/// Tries again for as long as the node says that it will be able to.
-async fn take_up(server: &Server, key: &str, start: Value, heard: &mut Vec<Value>) -> (Socket, usize) {
-    for _ in 0..120 {
-        let mut socket = match server.try_connect("/v1/stream", key).await {
-            Ok(socket) => socket,
-            // the key is not known there yet
-            Err(_) => {
-                sleep(Duration::from_millis(250)).await;
-                continue;
-            }
-        };
-        say(&mut socket, &start).await;
-        let first = hear(&mut socket).await.unwrap();
-        if first["type"] == "ready" {
-            let position = first["position"].as_u64().unwrap() as usize;
-            heard.push(first);
-            return (socket, position);
-        }
-        assert_eq!(first["code"], "storage", "{first}");
-        sleep(Duration::from_millis(250)).await;
-    }
-    panic!("never taken up: {start}");
-}
-
 /// Frames of the sample that come after `from`, to its `to`th second.
 async fn go_on(socket: &mut Socket, from: usize, to: usize, heard: &mut Vec<Value>) {
     assert!(play(socket, &sample(30), (from, to * 16_000), 1_600, heard).await, "{heard:?}");

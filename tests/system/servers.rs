@@ -142,11 +142,7 @@ async fn a_call_comes_out_the_same_and_goes_on_over_kills() {
     assert_same_events(&ended(&server, &key, "whole").await, &wanted);
     let mut heard = Vec::new();
     for turn in 0..4 {
-        let mut socket = server.connect(&key).await;
-        say(&mut socket, &start("killed", turn > 0)).await;
-        let ready = hear(&mut socket).await.unwrap();
-        assert_eq!(ready["type"], "ready", "{ready}");
-        let from = ready["position"].as_u64().unwrap() as usize;
+        let (mut socket, from) = take_up(&server, &key, start("killed", turn > 0), &mut heard).await;
         let to = if turn == 3 { 30 * 16_000 } else { from + (3 + 2 * turn) * 16_000 };
         play(&mut socket, &sample(30), (from, to), 1_600, &mut heard).await;
         if turn == 3 {

@@ -350,6 +350,30 @@ pub async fn kept(server: &Server, key: &str, call: &str) -> Vec<Value> {
     body["events"].as_array().unwrap().clone()
 }
 
+/// Begins or takes up a call, and tries again for as long as the server says that it will be able to: as a client does.
+pub async fn take_up(server: &Server, key: &str, start: Value, heard: &mut Vec<Value>) -> (Socket, usize) {
+    for _ in 0..120 {
+        let mut socket = match server.try_connect("/v1/stream", key).await {
+            Ok(socket) => socket,
+            // the key is not known there yet
+            Err(_) => {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                continue;
+            }
+        };
+        say(&mut socket, &start).await;
+        let first = hear(&mut socket).await.unwrap();
+        if first["type"] == "ready" {
+            let position = first["position"].as_u64().unwrap() as usize;
+            heard.push(first);
+            return (socket, position);
+        }
+        assert_eq!(first["code"], "storage", "{first}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    panic!("never taken up: {start}");
+}
+
 /// Asks again until `wanted` gives something.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut wanted: impl FnMut() -> F) -> T {
     for _ in 0..600 {
