@@ -13,17 +13,25 @@ pub const CONTEXT: usize = 64;
 const INPUT: usize = CONTEXT + FRAME;
 const HIDDEN: usize = 128;
 
+/// A frame of a lower root mean square is silence, of full scale 1: -66 dB, where the steps of mu-law are and no speech.
+const SILENCE: f32 = 5e-4;
+/// Frames of silence in a row that the model hears, half a second: as many as end an utterance. It is not asked about those
+/// that follow.
+const HEARD: usize = 16;
+
 /// What the model remembers of one channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VadState {
     hidden: Vec<f32>,
     cell: Vec<f32>,
     context: Vec<f32>,
+    /// Frames of silence up to here.
+    silent: usize,
 }
 
 impl Default for VadState {
     fn default() -> Self {
-        Self { hidden: vec![0.0; HIDDEN], cell: vec![0.0; HIDDEN], context: vec![0.0; CONTEXT] }
+        Self { hidden: vec![0.0; HIDDEN], cell: vec![0.0; HIDDEN], context: vec![0.0; CONTEXT], silent: 0 }
     }
 }
 
@@ -37,9 +45,37 @@ pub struct VadLane {
 }
 
 impl VadLane {
-    fn frames(&self) -> usize {
-        self.audio.len() / FRAME
+    /// Judges what needs no model: silence after silence.
+    pub fn pass_silence(&mut self) {
+        while self.state.silent >= HEARD && self.next().is_some_and(is_silence) {
+            self.judged(0.0);
+        }
     }
+
+    /// Whether every frame is judged.
+    pub fn is_judged(&self) -> bool {
+        self.next().is_none()
+    }
+
+    /// The frame to be judged next.
+    fn next(&self) -> Option<&[f32]> {
+        let from = self.probabilities.len() * FRAME;
+        self.audio.get(from..from + FRAME)
+    }
+
+    fn judged(&mut self, probability: f32) {
+        let Self { state, audio, probabilities } = self;
+        let from = probabilities.len() * FRAME;
+        let frame = &audio[from..from + FRAME];
+        state.silent = if is_silence(frame) { state.silent + 1 } else { 0 };
+        state.context.copy_from_slice(&frame[FRAME - CONTEXT..]);
+        probabilities.push(probability);
+    }
+}
+
+fn is_silence(frame: &[f32]) -> bool {
+    let square: f32 = frame.iter().map(|sample| sample * sample).sum();
+    square < SILENCE * SILENCE * FRAME as f32
 }
 
 /// The model. Used by one thread at a time.
@@ -59,26 +95,27 @@ impl Vad {
         Ok(Self { session: session(environment, file)?, input: Vec::new(), hidden: Vec::new(), cell: Vec::new() })
     }
 
-    /// Judges every frame of every lane, the n-th frames of all lanes together.
+    /// Judges every frame of every lane, the next frames of all lanes together.
     ///
     /// # Errors
     /// When the runtime fails; lanes are then left as they were before the failing step.
     pub fn run(&mut self, lanes: &mut [&mut VadLane]) -> Result<(), ModelError> {
-        let longest = lanes.iter().map(|lane| lane.frames()).max().unwrap_or(0);
-        for step in 0..longest {
-            self.step(lanes, step)?;
+        loop {
+            lanes.iter_mut().for_each(|lane| lane.pass_silence());
+            if lanes.iter().all(|lane| lane.is_judged()) {
+                return Ok(());
+            }
+            self.step(lanes)?;
         }
-        Ok(())
     }
 
-    fn step(&mut self, lanes: &mut [&mut VadLane], step: usize) -> Result<(), ModelError> {
+    fn step(&mut self, lanes: &mut [&mut VadLane]) -> Result<(), ModelError> {
         self.input.clear();
         self.hidden.clear();
         self.cell.clear();
-        let live = |lane: &VadLane| lane.frames() > step;
-        for lane in lanes.iter().filter(|lane| live(lane)) {
+        for (lane, frame) in lanes.iter().filter_map(|lane| Some((lane, lane.next()?))) {
             self.input.extend_from_slice(&lane.state.context);
-            self.input.extend_from_slice(&lane.audio[step * FRAME..(step + 1) * FRAME]);
+            self.input.extend_from_slice(frame);
             self.hidden.extend_from_slice(&lane.state.hidden);
             self.cell.extend_from_slice(&lane.state.cell);
         }
@@ -98,13 +135,47 @@ impl Vad {
         let probability = outputs["p"].try_extract_tensor::<f32>()?.1;
         let hidden = outputs["h2"].try_extract_tensor::<f32>()?.1;
         let cell = outputs["c2"].try_extract_tensor::<f32>()?.1;
-        for (row, lane) in lanes.iter_mut().filter(|lane| live(lane)).enumerate() {
-            lane.probabilities.push(probability[row]);
+        for (row, lane) in lanes.iter_mut().filter(|lane| !lane.is_judged()).enumerate() {
+            lane.judged(probability[row]);
             lane.state.hidden.copy_from_slice(&hidden[row * HIDDEN..(row + 1) * HIDDEN]);
             lane.state.cell.copy_from_slice(&cell[row * HIDDEN..(row + 1) * HIDDEN]);
-            let end = (step + 1) * FRAME;
-            lane.state.context.copy_from_slice(&lane.audio[end - CONTEXT..end]);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(state: VadState, levels: &[f32]) -> VadLane {
+        let audio = levels.iter().flat_map(|&level| [level; FRAME]).collect();
+        VadLane { state, audio, ..VadLane::default() }
+    }
+
+    #[test]
+    fn the_model_hears_half_a_second_of_silence_and_not_what_follows() {
+        let mut lane = lane(VadState::default(), &[1e-4; HEARD + 3]);
+        for _ in 0..HEARD {
+            lane.pass_silence();
+            assert!(!lane.is_judged());
+            lane.judged(0.3);
+        }
+        lane.pass_silence();
+        assert!(lane.is_judged());
+        assert_eq!(lane.probabilities[HEARD - 1..], [0.3, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn sound_after_silence_is_heard_with_what_came_right_before_it() {
+        let state = VadState { silent: HEARD, ..VadState::default() };
+        let mut lane = lane(state, &[1e-4, 1e-3, 1e-4]);
+        lane.pass_silence();
+        assert_eq!(lane.probabilities, [0.0]);
+        assert_eq!(lane.state.context, [1e-4; CONTEXT]);
+        lane.judged(0.7);
+        // and the model hears half a second of silence again
+        lane.pass_silence();
+        assert_eq!((lane.probabilities.as_slice(), lane.state.silent), (&[0.0, 0.7][..], 0));
     }
 }

@@ -43,8 +43,14 @@ impl Cluster {
     }
 }
 
+/// Waits until a node takes a key that was made at another.
+async fn knows(server: &Server, key: &str) {
+    eventually("the key at the node", || async { server.try_connect("/v1/stream", key).await.ok().map(drop) }).await;
+}
+
 /// Goes on with a call, from where the node says.
 pub async fn resume(server: &Server, key: &str, call: &str, heard: &mut Vec<Value>) -> (Socket, usize) {
+    knows(server, key).await;
     take_up(server, key, start(call, true), heard).await
 }
 
@@ -157,6 +163,7 @@ async fn roles_may_be_on_nodes_of_their_own() {
     let browser = board.browser("ada").await;
     let mut shown = browser.stream("/v1/board/live").await;
     let mut heard = Vec::new();
+    knows(ingest, &key).await;
     let (mut socket, _) = take_up(ingest, &key, start("call-1", false), &mut heard).await;
     seconds(&mut socket, 20, (0, 10), &mut heard).await;
     shown.row(|row| row["call_id"] == "call-1" && row["state"] == "live").await;

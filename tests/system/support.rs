@@ -353,14 +353,7 @@ pub async fn kept(server: &Server, key: &str, call: &str) -> Vec<Value> {
 /// Begins or takes up a call, and tries again for as long as the server says that it will be able to: as a client does.
 pub async fn take_up(server: &Server, key: &str, start: Value, heard: &mut Vec<Value>) -> (Socket, usize) {
     for _ in 0..120 {
-        let mut socket = match server.try_connect("/v1/stream", key).await {
-            Ok(socket) => socket,
-            // the key is not known there yet
-            Err(_) => {
-                tokio::time::sleep(Duration::from_millis(250)).await;
-                continue;
-            }
-        };
+        let mut socket = server.connect(key).await;
         say(&mut socket, &start).await;
         let first = hear(&mut socket).await.unwrap();
         if first["type"] == "ready" {

@@ -179,6 +179,14 @@ impl Latencies {
     }
 }
 
+/// From the end of an utterance being noticed to its final.
+///
+/// # Errors
+/// When a latency is beyond all measure.
+pub fn final_latency(heard: &[Vec<Heard>], settings: &PipelineSettings) -> Result<Option<Percentiles>, Failure> {
+    Ok(percentiles(&Latencies::of(heard, settings)?.finals))
+}
+
 fn ends_in_silence(made: &Final, max_length: f64) -> bool {
     made.end.seconds() - made.start.seconds() < 0.7 * max_length
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sotto_ingest::file;
 use sotto_loadtest::bench::{
     self, Failure,
-    cost::{batches, multiply_adds, stages, unstable},
+    cost::{Percentiles, batches, final_latency, multiply_adds, stages, unstable},
     feed::{Utterance, play_together},
     machine::cpu_seconds,
 };
@@ -61,6 +61,8 @@ struct Answer {
     stages: BTreeMap<String, f64>,
     /// Thousand millions of multiply-adds in the products of these stages.
     multiply_adds: BTreeMap<String, f64>,
+    /// From the end of an utterance being noticed to its final, milliseconds.
+    final_latency_ms: Option<Percentiles>,
     /// Mean sizes of batches.
     batches: BTreeMap<String, f64>,
     recognisers: Recognisers,
@@ -88,6 +90,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     let before = cpu_seconds()?;
     let heard = play_together(&engine, &settings, recordings).await?;
     let cpu = cpu_seconds()? - before;
+    let final_latency_ms = final_latency(&heard, &settings)?;
     let (unstable_words_percent, changed_by_finals_percent) = unstable(&heard);
     let (mut texts, mut partials, mut degraded) = (BTreeMap::new(), 0, 0);
     for (path, heard) in files.iter().zip(heard) {
@@ -113,6 +116,7 @@ async fn run(options: Options) -> Result<(), Failure> {
         changed_by_finals_percent,
         stages,
         multiply_adds: multiply_adds(&engine),
+        final_latency_ms,
         batches,
         recognisers,
     };

@@ -4,7 +4,7 @@
 //! with nothing; then the first one's words for that window are kept, unless it is in doubt itself, so that no speech is
 //! lost by it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sotto_events::{Final, Word};
 use tokio::sync::oneshot;
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::{
     SPEECH_RATE,
     channel::Utterance,
-    engine::{Engine, EngineError, Heard, Owner, Pass, Purpose, Request},
+    engine::{Engine, EngineError, Heard, Owner, Pass, Purpose, Request, Slack},
     recogniser::Job,
     transcript::{Rolling, words},
 };
@@ -41,7 +41,7 @@ pub(super) struct Ahead {
 /// What to ask about a whole window and `padding` samples of silence behind it.
 pub(super) fn exact(
     (pass, owner): (Pass, Owner),
-    slack: Duration,
+    slack: Slack,
     (sound, padding): (&[f32], usize),
     rolling: &Rolling,
 ) -> Request {
@@ -91,7 +91,7 @@ impl Finishing {
 
     async fn hear(&self, pass: Pass) -> Result<Heard, EngineError> {
         let window = (self.utterance.audio.as_slice(), self.padding);
-        let request = exact((pass, self.owner), Duration::ZERO, window, &self.rolling);
+        let request = exact((pass, self.owner), Slack::default(), window, &self.rolling);
         self.engine.transcribe(request)?.await.unwrap_or(Err(EngineError::Stopped))
     }
 

@@ -29,7 +29,7 @@ use self::{
 use crate::{
     SPEECH_RATE,
     channel::{Channel, Outcome, Speaking},
-    engine::{Engine, EngineError, Heard, Live, Owner, Pass, Purpose, Request},
+    engine::{Engine, EngineError, Heard, Live, Owner, Pass, Purpose, Request, Slack},
     redact::Redactor,
     score::Scoring,
     settings::{EndpointSettings, PipelineSettings},
@@ -42,10 +42,10 @@ const MAX_PENDING: usize = 8;
 /// A call whose next frame is there this soon after the last has more sound waiting than comes in live.
 const BEHIND: Duration = Duration::from_millis(4);
 /// Most seconds that work waits for others to share a batch with; for a partial, how much of the time between two.
-const SLACK: (f64, f64) = (0.25, 0.3);
-/// So much of the time between a final's window being complete and its utterance being over may be spent waiting for
-/// others to share a batch with.
-const AHEAD_SHARE: f64 = 0.5;
+const SLACK: (f64, f64) = (0.4, 0.3);
+/// Seconds before its utterance may be over at which a final's window is to be decoded; to be encoded, so much more for
+/// each second of it. Not sooner: speech may go on till then, and what was done would be worth nothing.
+const AHEAD: (f64, f64) = (0.05, 0.02);
 
 /// What a call gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -248,6 +248,8 @@ impl CallTask {
         for from in (position..position + samples).step_by(self.rate as usize) {
             let count = second.min(position + samples - from) as usize;
             self.hear(&Audio { channel, position: from, samples: vec![0; count] }).await?;
+            // silence asks for no voice, so for nothing that others could run in between
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
@@ -272,10 +274,13 @@ impl CallTask {
                 }
                 return Ok(());
             }
-            let lanes = std::mem::take(&mut self.lanes);
-            // a call that is behind, or recorded, waits for no mates
-            let live = !self.in_step && self.judged.elapsed() > BEHIND;
-            self.lanes = self.engine.voice(lanes, self.owner.hurried, live).await?;
+            self.lanes.iter_mut().for_each(VadLane::pass_silence);
+            if !self.lanes.iter().all(VadLane::is_judged) {
+                let lanes = std::mem::take(&mut self.lanes);
+                // a call that is behind, or recorded, waits for no mates
+                let live = !self.in_step && self.judged.elapsed() > BEHIND;
+                self.lanes = self.engine.voice(lanes, self.owner.hurried, live).await?;
+            }
             self.judged = Instant::now();
             for index in 0..self.slots.len() {
                 let outcome = self.slots[index].channel.judge(&mut self.lanes[index]);
@@ -327,7 +332,9 @@ impl CallTask {
         slot.ahead.take_if(|ahead| ahead.length != whole);
         if heard >= whole && slot.ahead.is_none() {
             let pass = self.engine.finals_pass();
-            let slack = slack(AHEAD_SHARE * (silence - post_roll));
+            let left = silence - post_roll - AHEAD.0;
+            let encoding = AHEAD.1 * whole as f64 / f64::from(SPEECH_RATE);
+            let slack = Slack { encode: slack(left - encoding), decode: slack(left) };
             let window = (sound(0..whole), samples(padding));
             let request = finishing::exact((pass, self.owner), slack, window, &slot.rolling);
             // refused or stopped: the end of the utterance asks again
@@ -343,7 +350,8 @@ impl CallTask {
         }
         let length = due.min(whole);
         let job = slot.rolling.next(length, sound(slot.rolling.needs_from().min(length)..length));
-        let (purpose, pass, owner, slack) = (Purpose::Partial, Pass::First, self.owner, slack(SLACK.1 * interval));
+        let (purpose, pass, owner) = (Purpose::Partial, Pass::First, self.owner);
+        let slack = Slack { encode: slack(SLACK.1 * interval), ..Slack::default() };
         // refused or stopped: the next audio asks again
         if let Ok(answer) = self.engine.transcribe(Request { purpose, pass, owner, slack, job }) {
             slot.last_window = length;

@@ -93,14 +93,22 @@ pub struct Owner {
     pub hurried: bool,
 }
 
+/// How long work may wait for others to share a batch with; on an idle machine it does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Slack {
+    /// Until it is encoded.
+    pub encode: Duration,
+    /// From the same moment on, until it is decoded.
+    pub decode: Duration,
+}
+
 /// A window of speech to write down.
 #[derive(Debug)]
 pub struct Request {
     pub purpose: Purpose,
     pub pass: Pass,
     pub owner: Owner,
-    /// How long it may wait for others to share a batch with; on an idle machine it does not.
-    pub slack: Duration,
+    pub slack: Slack,
     pub job: Job,
 }
 
@@ -146,6 +154,8 @@ struct VoiceRequest {
 
 struct Ticket {
     number: u64,
+    /// Until when it may wait for others to be decoded with.
+    held: Duration,
     request: Request,
     reply: Reply<Heard>,
 }
@@ -183,8 +193,8 @@ impl Queues {
             return self.stations[station].vad.take().map(|vad| Task::Voice(vad, voice));
         }
         let (station, schedules) = (&mut self.stations[station], &mut self.schedules);
-        let first = if encoded { station.decode() } else { None };
-        let live = first.or_else(|| station.encode(now, schedules)).or_else(|| station.decode());
+        let first = if encoded { station.decode(now) } else { None };
+        let live = first.or_else(|| station.encode(now, schedules)).or_else(|| station.decode(now));
         if live.is_some() {
             return live;
         }
@@ -388,7 +398,7 @@ impl Engine {
     pub async fn voice(&self, lanes: Vec<VadLane>, hurried: bool, paced: bool) -> Result<Vec<VadLane>, EngineError> {
         let (reply, answer) = oneshot::channel();
         let shared = &self.inner.shared;
-        {
+        let first = {
             let mut queues = shared.lock();
             if queues.stopping {
                 return Err(EngineError::Stopped);
@@ -402,8 +412,12 @@ impl Engine {
                     queues.judged = None;
                 }
             }
+            queues.voice.len() <= 1 || queues.lanes() >= VAD_BATCH
+        };
+        // for the others that wait to share a batch, a thread has been told already
+        if first || !paced || hurried {
+            shared.wake();
         }
-        shared.wake();
         answer.await.unwrap_or(Err(EngineError::Stopped))
     }
 
@@ -418,7 +432,8 @@ impl Engine {
         if queues.stopping {
             return Err(EngineError::Stopped);
         }
-        let slack = if queues.cadence.idle() { Duration::ZERO } else { request.slack };
+        let Slack { encode, decode } = if queues.cadence.idle() { Slack::default() } else { request.slack };
+        let now = shared.now();
         queues.numbers += 1;
         let number = queues.numbers;
         let (class, tenant) = (request.class(), request.owner.tenant);
@@ -428,7 +443,8 @@ impl Engine {
             Pass::Second => queues.schedules.last_mut(),
         };
         let Some(schedule) = schedule else { return Err(EngineError::Stopped) };
-        if schedule.push(class, tenant, (shared.now(), slack), seconds, Ticket { number, request, reply }).is_err() {
+        let ticket = Ticket { number, held: now + decode, request, reply };
+        if schedule.push(class, tenant, (now, encode), seconds, ticket).is_err() {
             shared.metrics.partials_refused.inc();
             return Err(EngineError::Overloaded);
         }

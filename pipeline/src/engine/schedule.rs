@@ -3,8 +3,9 @@
 //! **Order.** What a final waits for goes before what is only shown meanwhile, and both before the work of calls that are
 //! fed faster than they were spoken, which gets the time that is left. Within each, tenants take turns by the seconds of
 //! sound they have had worked on (start-time fair queueing): one that floods the machine waits behind itself.
-//! **Pace.** Work is held back for as long as it has time, its slack, so that many calls share a batch. What comes when
-//! nothing was let go for as long goes at once.
+//! **Pace.** Work is held back for as long as it has time, its slack, so that many calls share a batch. Of what is shown,
+//! what comes when nothing was let go for as long goes at once. What a final waits for may be withdrawn meanwhile, so it goes
+//! no sooner than when its time is over, together with what is due soon.
 
 use std::{
     cmp::Ordering,
@@ -12,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+/// When a final's work goes, what is due within this time goes along.
+const SOON: Duration = Duration::from_millis(100);
 /// Tenants remembered before those that have nothing waiting are forgotten.
 const REMEMBERED: usize = 1024;
 
@@ -78,15 +81,15 @@ struct Line<T> {
     tenants: HashMap<u64, f64>,
     /// When work was last let go.
     released: Option<Duration>,
-}
-
-impl<T> Default for Line<T> {
-    fn default() -> Self {
-        Self { heap: BinaryHeap::new(), now: 0.0, tenants: HashMap::new(), released: None }
-    }
+    /// Goes when its time is over and no sooner.
+    late: bool,
 }
 
 impl<T> Line<T> {
+    fn new(late: bool) -> Self {
+        Self { heap: BinaryHeap::new(), now: 0.0, tenants: HashMap::new(), released: None, late }
+    }
+
     fn push(&mut self, tenant: u64, number: u64, (since, due): (Duration, Duration), seconds: f64, work: T) {
         if self.tenants.len() >= REMEMBERED {
             let now = self.now;
@@ -98,18 +101,15 @@ impl<T> Line<T> {
         self.heap.push(Item { turn, number, since, due, seconds, work });
     }
 
-    fn pop(&mut self) -> Option<Item<T>> {
-        let item = self.heap.pop()?;
-        self.now = self.now.max(item.turn);
-        Some(item)
-    }
-
     fn first_due(&self) -> Option<Duration> {
         self.heap.iter().map(|item| item.due).min()
     }
 
     /// When something of it may go.
     fn next(&self) -> Option<Duration> {
+        if self.late {
+            return self.first_due();
+        }
         let next =
             |item: &Item<T>| self.released.map_or(Duration::ZERO, |last| item.due.min(last + (item.due - item.since)));
         self.heap.iter().map(next).min()
@@ -122,14 +122,23 @@ impl<T> Line<T> {
 
     /// Takes what fits into `left` seconds, each with the time until which it might have been held back.
     fn fill(&mut self, now: Duration, left: &mut f64, wanted: impl Fn(&T) -> bool, taken: &mut Vec<(Duration, T)>) {
-        while *left > 0.0 {
-            let Some(item) = self.pop() else { return };
-            if wanted(&item.work) {
-                *left -= item.seconds;
-                taken.push((item.due, item.work));
-                self.released = Some(now);
+        let mut early = Vec::new();
+        while *left > 0.0
+            && let Some(item) = self.heap.pop()
+        {
+            if !wanted(&item.work) {
+                continue;
             }
+            if self.late && item.due > now + SOON {
+                early.push(item);
+                continue;
+            }
+            self.now = self.now.max(item.turn);
+            *left -= item.seconds;
+            taken.push((item.due, item.work));
+            self.released = Some(now);
         }
+        self.heap.extend(early);
     }
 }
 
@@ -145,7 +154,8 @@ pub struct Schedule<T> {
 
 impl<T> Schedule<T> {
     pub fn new(most_shown: usize) -> Self {
-        Self { exact: Line::default(), shown: Line::default(), spare: Line::default(), most_shown, numbers: 0 }
+        let [exact, shown, spare] = [true, false, false].map(Line::new);
+        Self { exact, shown, spare, most_shown, numbers: 0 }
     }
 
     fn line(&self, class: Class) -> &Line<T> {
@@ -318,23 +328,22 @@ mod tests {
     }
 
     #[test]
-    fn finals_that_have_time_share_a_batch_and_the_others_go_at_once() {
+    fn a_final_that_has_time_goes_when_it_is_over_with_what_is_due_soon() {
         let mut schedule = Schedule::new(100);
-        let slack = at(80);
-        schedule.push(Class::Exact, 1, (at(0), slack), 1.0, "a").unwrap();
-        assert_eq!(names(schedule.take(at(0), BUDGET, |_| true)), ["a"]);
-        schedule.push(Class::Exact, 1, (at(10), slack), 1.0, "b").unwrap();
-        schedule.push(Class::Exact, 2, (at(60), slack), 1.0, "c").unwrap();
-        assert_eq!(schedule.next(at(60)), Some(at(80)));
-        assert!(schedule.take(at(79), BUDGET, |_| true).is_empty());
-        assert_eq!(schedule.take(at(80), BUDGET, |_| true).len(), 2);
-        schedule.push(Class::Exact, 1, (at(95), slack), 1.0, "d").unwrap();
-        schedule.push(Class::Exact, 1, (at(96), Duration::ZERO), 1.0, "urgent").unwrap();
-        assert_eq!(names(schedule.take(at(96), BUDGET, |_| true)), ["d", "urgent"]);
-        // and along with what is shown
-        schedule.push(Class::Exact, 1, (at(97), slack), 1.0, "e").unwrap();
-        schedule.push(Class::Shown, 1, (at(97), HELD), 1.0, "partial").unwrap();
-        assert_eq!(names(schedule.take(at(97), BUDGET, |_| true)), ["e", "partial"]);
+        let wanted = |name: &&str| *name != "withdrawn";
+        for (tenant, since, name) in [(1, 0, "a"), (2, 20, "withdrawn"), (2, 90, "b"), (1, 150, "c")] {
+            schedule.push(Class::Exact, tenant, (at(since), at(200)), 1.0, name).unwrap();
+        }
+        // what is shown takes nothing along that has time
+        schedule.push(Class::Shown, 1, (at(90), Duration::ZERO), 1.0, "partial").unwrap();
+        assert_eq!(names(schedule.take(at(90), BUDGET, wanted)), ["partial"]);
+        assert_eq!(schedule.next(at(90)), Some(at(200)));
+        assert!(schedule.take(at(199), BUDGET, wanted).is_empty());
+        assert_eq!(names(schedule.take(at(200), BUDGET, wanted)), ["a", "b"]);
+        assert_eq!(schedule.next(at(200)), Some(at(350)));
+        schedule.push(Class::Exact, 1, (at(260), Duration::ZERO), 1.0, "urgent").unwrap();
+        assert_eq!(names(schedule.take(at(260), BUDGET, wanted)), ["c", "urgent"]);
+        assert_eq!(schedule.next(at(260)), None);
     }
 
     #[test]

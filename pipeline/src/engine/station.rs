@@ -18,6 +18,8 @@ use crate::{
 const ENCODED: f64 = 8.0;
 /// The same of calls that are not live: a live one may have to wait for them.
 const ENCODED_SPARE: f64 = 2.0;
+/// So many windows are enough for a decoder to begin: each pass reads all weights, for one as for many.
+const MATES: usize = 8;
 /// Most windows under way in a decoder.
 const LIVE: usize = 64;
 /// Windows of calls that are not live join while there are fewer than this, so that passes stay short for live ones.
@@ -45,6 +47,8 @@ pub(super) struct About {
 pub(super) struct Waiting {
     pub reply: Reply<Heard>,
     pub class: Class,
+    /// Until when it may wait for others to be decoded with.
+    pub held: Duration,
 }
 
 /// A decoder and who waits for what it has under way.
@@ -60,9 +64,20 @@ impl Desk {
         Self { about, encoder: Some(encoder), decoder, encoded: Vec::new(), live: 0 }
     }
 
+    /// When the next pass may be, if there is something for one.
+    fn next_pass(&self) -> Option<Duration> {
+        next_pass(self.live, self.encoded.iter().map(|(_, waiting)| waiting.held))
+    }
+
     fn may_encode(&self, most: usize) -> bool {
         self.encoder.is_some() && self.live + self.encoded.len() < most
     }
+}
+
+/// When a pass may be with so many under way and others that may be held until then: at once when some are under way, or
+/// enough wait to begin, else when one of them can wait no longer.
+fn next_pass(live: usize, held: impl ExactSizeIterator<Item = Duration>) -> Option<Duration> {
+    if live > 0 || held.len() >= MATES { Some(Duration::ZERO) } else { held.min() }
 }
 
 /// Work for a thread, with the model that does it.
@@ -118,10 +133,11 @@ impl Station {
         None
     }
 
-    /// Takes what is ready for a pass.
-    pub fn decode(&mut self) -> Option<Task> {
+    /// Takes what is ready for a pass, if it is time for one.
+    pub fn decode(&mut self, now: Duration) -> Option<Task> {
         for (index, desk) in self.desks.iter_mut().enumerate().rev() {
-            if desk.live + desk.encoded.len() > 0
+            desk.encoded.retain(|(_, waiting)| !waiting.reply.is_closed());
+            if desk.next_pass().is_some_and(|next| next <= now)
                 && let Some(decoding) = desk.decoder.take()
             {
                 desk.live += desk.encoded.len();
@@ -137,11 +153,29 @@ impl Station {
         self.desks[index].decoder = Some(decoding);
     }
 
-    /// When there is something to encode that can be, if anything waits.
+    /// When there is something to encode or to decode that can be, if anything waits.
     pub fn next(&self, now: Duration, schedules: &[Schedule<Ticket>]) -> Option<Duration> {
         let desks = || self.desks.iter().zip(schedules);
         let live = desks().filter(|(desk, _)| desk.may_encode(LIVE)).filter_map(|(_, schedule)| schedule.next(now));
         let spare = desks().filter(|(desk, _)| desk.may_encode(SPARE));
-        live.chain(spare.filter_map(|(_, schedule)| schedule.next_spare(now))).min()
+        let passes = self.desks.iter().filter(|desk| desk.decoder.is_some()).filter_map(|desk| desk.next_pass());
+        live.chain(passes).chain(spare.filter_map(|(_, schedule)| schedule.next_spare(now))).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decoder_begins_when_one_can_wait_no_longer_or_enough_wait() {
+        let held = |millis: &[u64]| millis.iter().map(|&millis| Duration::from_millis(millis)).collect::<Vec<_>>();
+        let next = |live, millis: &[u64]| next_pass(live, held(millis).into_iter());
+        assert_eq!(next(0, &[]), None);
+        assert_eq!(next(0, &[300, 200, 250]), Some(Duration::from_millis(200)));
+        // what joins those under way costs no pass of its own
+        assert_eq!(next(1, &[300]), Some(Duration::ZERO));
+        assert_eq!(next(1, &[]), Some(Duration::ZERO));
+        assert_eq!(next(0, &[300; MATES]), Some(Duration::ZERO));
     }
 }

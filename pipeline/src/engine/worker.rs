@@ -45,8 +45,6 @@ impl Worker {
                 Task::Decode(index, decoding, encoded) => self.decode(index, decoding, encoded),
             };
             self.shared.worked(started.elapsed(), shares);
-            // there may be more to do than one thread can
-            self.shared.wake();
         }
     }
 
@@ -61,6 +59,9 @@ impl Worker {
             let now = shared.now();
             if let Some(task) = queues.task(self.station, now, encoded) {
                 shared.show_depths(&queues);
+                drop(queues);
+                // there may be more to do, now or soon, and this thread sees to none of it meanwhile
+                shared.wake();
                 return Some(task);
             }
             queues = match queues.next(self.station, now) {
@@ -105,7 +106,7 @@ impl Worker {
         let (started, now) = (Instant::now(), self.shared.now());
         let mut jobs = Vec::with_capacity(tickets.len());
         let mut replies = Vec::with_capacity(tickets.len());
-        for (due, Ticket { number, request, reply }) in tickets {
+        for (due, Ticket { number, held, request, reply }) in tickets {
             let waited = now.saturating_sub(due).as_secs_f64();
             let class = request.class();
             if class != Class::Spare {
@@ -113,7 +114,7 @@ impl Worker {
             }
             metrics.window_seconds.with_label_values(&[class.name()]).inc_by(request.job.seconds());
             jobs.push((number, request.job));
-            replies.push(Waiting { reply, class });
+            replies.push(Waiting { reply, class, held });
         }
         metrics.batch_size.with_label_values(&["encode"]).observe(jobs.len() as f64);
         let outcome = encoder.encode(jobs);

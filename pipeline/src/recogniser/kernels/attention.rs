@@ -113,15 +113,15 @@ pub fn attend(
     out: &mut [f32],
 ) {
     match width / HEADS {
-        36 => heads::<36>(queries, &memory.blocks, seen, scores, out),
-        52 => heads::<52>(queries, &memory.blocks, seen, scores, out),
+        36 => heads::<36, 2, 4>(queries, &memory.blocks, seen, scores, out),
+        52 => heads::<52, 3, 2>(queries, &memory.blocks, seen, scores, out),
         // the model's shape is checked when it is loaded
         _ => out.fill(f32::NAN),
     }
 }
 
 #[inline(always)]
-fn heads<const HEAD: usize>(
+fn heads<const HEAD: usize, const WIDE: usize, const M: usize>(
     queries: &[f32],
     blocks: &[Block],
     seen: impl Fn(usize) -> usize,
@@ -138,13 +138,13 @@ fn heads<const HEAD: usize>(
             let take = |i: usize| -> &[f32] { &queries[place(i)..place(i) + HEAD] };
             if count - at >= 4 {
                 let group: [_; 4] = std::array::from_fn(|i| (take(i), seen(at + i)));
-                some::<4, 2, HEAD>(&group, blocks, index, scores, |i, mixed| {
+                some::<4, 2, HEAD, WIDE, M>(&group, blocks, index, scores, |i, mixed| {
                     out[place(i)..place(i) + HEAD].copy_from_slice(mixed);
                 });
                 at += 4;
             } else {
                 let group = [(take(0), seen(at))];
-                some::<1, 4, HEAD>(&group, blocks, index, scores, |i, mixed| {
+                some::<1, 4, HEAD, WIDE, 1>(&group, blocks, index, scores, |i, mixed| {
                     out[place(i)..place(i) + HEAD].copy_from_slice(mixed);
                 });
                 at += 1;
@@ -184,7 +184,7 @@ fn block_scores<const Q: usize, const B: usize, const HEAD: usize>(
 }
 
 #[inline(always)]
-fn some<const Q: usize, const B: usize, const HEAD: usize>(
+fn some<const Q: usize, const B: usize, const HEAD: usize, const WIDE: usize, const M: usize>(
     group: &[(&[f32], usize); Q],
     blocks: &[Block],
     index: usize,
@@ -212,42 +212,97 @@ fn some<const Q: usize, const B: usize, const HEAD: usize>(
             block += 1;
         }
     }
+    let mut wholes = [0.0; Q];
     for query in 0..Q {
         let seen = group[query].1;
         let line = &mut scores[query * length..(query + 1) * length];
         line[seen..].fill(f32::NEG_INFINITY);
-        let share = 1.0 / soften(line);
+        wholes[query] = soften(line);
         let shares = line.as_chunks_mut::<LANES>().0;
         for block in 0..count {
             for lane in 0..LANES {
                 shares[block][lane] *= blocks[block].value_steps[index][lane];
             }
         }
-        let mixed = mix::<HEAD>(shares, &blocks[..seen.div_ceil(LANES)], index).map(|number| number * share);
-        give(query, &mixed);
+    }
+    let shares = scores.as_chunks::<LANES>().0;
+    for first in (0..Q).step_by(M) {
+        let shares: [_; M] = std::array::from_fn(|query| &shares[(first + query) * count..(first + query + 1) * count]);
+        let mixed = mix::<M, HEAD, WIDE>(&shares, &blocks[..count], index);
+        for query in 0..M {
+            let share = 1.0 / wholes[first + query];
+            let (wide, rest) = &mixed[query];
+            let mut row = [0.0; HEAD];
+            let (to, left) = row.as_chunks_mut::<LANES>();
+            for part in 0..WIDE {
+                for lane in 0..LANES {
+                    to[part][lane] = wide[part][lane] * share;
+                }
+            }
+            for lane in 0..4 {
+                left[lane] = rest[lane] * share;
+            }
+            give(first + query, &row);
+        }
     }
 }
 
-/// Sum of values, each times its share, which is nothing where a place is not seen. Two sums take turns, so that one need
-/// not wait for the other.
+/// Sums of values, [`LANES`] numbers together and four that are left.
+type Sums<const WIDE: usize> = ([Lanes; WIDE], [f32; 4]);
+
+/// Sum of values, each times a query's share of it, which is nothing where a place is not seen. Two sums take turns, so
+/// that one need not wait for the other.
 #[inline(always)]
-fn mix<const HEAD: usize>(shares: &[Lanes], blocks: &[Block], index: usize) -> [f32; HEAD] {
-    let (mut even, mut odd) = ([0.0; HEAD], [0.0; HEAD]);
-    for (shares, block) in shares.iter().zip(blocks) {
-        let (shares, values) = (shares.as_chunks::<2>().0, block.values::<HEAD>(index).as_chunks::<2>().0);
-        for (share, value) in shares.iter().zip(values) {
-            for number in 0..HEAD {
-                even[number] = share[0].mul_add(f32::from(value[0][number]), even[number]);
+fn mix<const Q: usize, const HEAD: usize, const WIDE: usize>(
+    shares: &[&[Lanes]; Q],
+    blocks: &[Block],
+    index: usize,
+) -> [Sums<WIDE>; Q] {
+    let none: [Sums<WIDE>; Q] = [([[0.0; LANES]; WIDE], [0.0; 4]); Q];
+    let (mut even, mut odd) = (none, none);
+    for (block, values) in blocks.iter().enumerate() {
+        let values = values.values::<HEAD>(index).as_chunks::<2>().0;
+        for (pair, values) in values.iter().enumerate() {
+            add(&mut even, &values[0], |query| shares[query][block][2 * pair]);
+            add(&mut odd, &values[1], |query| shares[query][block][2 * pair + 1]);
+        }
+    }
+    for query in 0..Q {
+        for part in 0..WIDE {
+            for lane in 0..LANES {
+                even[query].0[part][lane] += odd[query].0[part][lane];
             }
-            for number in 0..HEAD {
-                odd[number] = share[1].mul_add(f32::from(value[1][number]), odd[number]);
+        }
+        for lane in 0..4 {
+            even[query].1[lane] += odd[query].1[lane];
+        }
+    }
+    even
+}
+
+/// Adds each query's share of one place's values to its sum.
+#[inline(always)]
+fn add<const Q: usize, const HEAD: usize, const WIDE: usize>(
+    sums: &mut [Sums<WIDE>; Q],
+    values: &[i16; HEAD],
+    share: impl Fn(usize) -> f32,
+) {
+    let (wide, rest) = values.as_chunks::<LANES>();
+    for part in 0..WIDE {
+        let values = wide[part].map(f32::from);
+        for query in 0..Q {
+            let share = share(query);
+            for lane in 0..LANES {
+                sums[query].0[part][lane] = share.mul_add(values[lane], sums[query].0[part][lane]);
             }
         }
     }
-    for number in 0..HEAD {
-        even[number] += odd[number];
+    for query in 0..Q {
+        let share = share(query);
+        for lane in 0..4 {
+            sums[query].1[lane] = share.mul_add(f32::from(rest[lane]), sums[query].1[lane]);
+        }
     }
-    even
 }
 
 /// Exponentials of scores less the largest; their sum.

@@ -32,8 +32,15 @@ pub fn total(mut lanes: Lanes) -> f32 {
 
 /// Largest of a group.
 #[inline(always)]
-pub fn largest(lanes: Lanes) -> f32 {
-    lanes.into_iter().fold(lanes[0], larger)
+pub fn largest(mut lanes: Lanes) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] = larger(lanes[i], lanes[i + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 /// Sum of `value` over all numbers.
