@@ -67,7 +67,7 @@ impl PipelineMetrics {
                 &["work"],
             )?,
             vad_seconds: Counter::new("sotto_vad_seconds_total", "Time spent on voice activity.")?,
-            vad_frames: IntCounter::new("sotto_vad_frames_total", "Frames of 32 ms judged for voice.")?,
+            vad_frames: IntCounter::new("sotto_vad_frames_total", "Frames of 32 ms that the voice model has judged.")?,
             recogniser_seconds: CounterVec::new(
                 Opts::new("sotto_recogniser_seconds_total", "Time spent recognising speech."),
                 &["model", "work"],

@@ -13,10 +13,10 @@ pub const CONTEXT: usize = 64;
 const INPUT: usize = CONTEXT + FRAME;
 const HIDDEN: usize = 128;
 
-/// A frame of a lower root mean square is silence, of full scale 1: -66 dB, where the steps of mu-law are and no speech.
+/// A frame of a lower root mean square, of full scale 1, is silence: -66 dB, two of the smallest steps of mu-law.
 const SILENCE: f32 = 5e-4;
-/// Frames of silence in a row that the model hears, half a second: as many as end an utterance. It is not asked about those
-/// that follow.
+/// Frames of silence in a row that the model hears, half a second: more than a pause in a sentence. It is not asked about
+/// those that follow.
 const HEARD: usize = 16;
 
 /// What the model remembers of one channel.
@@ -74,8 +74,13 @@ impl VadLane {
 }
 
 fn is_silence(frame: &[f32]) -> bool {
-    let square: f32 = frame.iter().map(|sample| sample * sample).sum();
-    square < SILENCE * SILENCE * FRAME as f32
+    let mut squares = [0.0; 16];
+    for group in frame.as_chunks::<16>().0 {
+        for (square, sample) in squares.iter_mut().zip(group) {
+            *square += sample * sample;
+        }
+    }
+    squares.iter().sum::<f32>() < SILENCE * SILENCE * FRAME as f32
 }
 
 /// The model. Used by one thread at a time.
@@ -95,17 +100,20 @@ impl Vad {
         Ok(Self { session: session(environment, file)?, input: Vec::new(), hidden: Vec::new(), cell: Vec::new() })
     }
 
-    /// Judges every frame of every lane, the next frames of all lanes together.
+    /// Judges every frame of every lane, the next frames of all lanes together. Gives how many the model has heard.
     ///
     /// # Errors
     /// When the runtime fails; lanes are then left as they were before the failing step.
-    pub fn run(&mut self, lanes: &mut [&mut VadLane]) -> Result<(), ModelError> {
+    pub fn run(&mut self, lanes: &mut [&mut VadLane]) -> Result<usize, ModelError> {
+        let mut heard = 0;
         loop {
             lanes.iter_mut().for_each(|lane| lane.pass_silence());
-            if lanes.iter().all(|lane| lane.is_judged()) {
-                return Ok(());
+            let waiting = lanes.iter().filter(|lane| !lane.is_judged()).count();
+            if waiting == 0 {
+                return Ok(heard);
             }
             self.step(lanes)?;
+            heard += waiting;
         }
     }
 

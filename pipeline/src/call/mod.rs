@@ -41,8 +41,8 @@ use crate::{
 const MAX_PENDING: usize = 8;
 /// A call whose next frame is there this soon after the last has more sound waiting than comes in live.
 const BEHIND: Duration = Duration::from_millis(4);
-/// Most seconds that work waits for others to share a batch with; for a partial, how much of the time between two.
-const SLACK: (f64, f64) = (0.4, 0.3);
+/// Most seconds that a partial waits for others to share a batch with, and how much of the time between two.
+const SLACK: (f64, f64) = (0.25, 0.3);
 /// Seconds before its utterance may be over at which a final's window is to be decoded; to be encoded, so much more for
 /// each second of it. Not sooner: speech may go on till then, and what was done would be worth nothing.
 const AHEAD: (f64, f64) = (0.05, 0.02);
@@ -280,8 +280,8 @@ impl CallTask {
                 // a call that is behind, or recorded, waits for no mates
                 let live = !self.in_step && self.judged.elapsed() > BEHIND;
                 self.lanes = self.engine.voice(lanes, self.owner.hurried, live).await?;
+                self.judged = Instant::now();
             }
-            self.judged = Instant::now();
             for index in 0..self.slots.len() {
                 let outcome = self.slots[index].channel.judge(&mut self.lanes[index]);
                 match outcome {
@@ -317,9 +317,9 @@ impl CallTask {
     /// Asks about the utterance being spoken what is due: what its final will be made of, or the next partial.
     fn roll(&mut self, index: usize) {
         let EndpointSettings { silence, post_roll, padding, .. } = self.settings.endpoint;
-        // a recorded call waits for no mates
-        let slack =
-            |seconds: f64| Duration::from_secs_f64(if self.in_step { 0.0 } else { seconds.clamp(0.0, SLACK.0) });
+        // a call whose sound comes faster than it was spoken waits for no mates
+        let live = !(self.in_step || self.owner.hurried);
+        let slack = |seconds: f64| Duration::from_secs_f64(if live { seconds.max(0.0) } else { 0.0 });
         let slot = &mut self.slots[index];
         let Some(speaking) = slot.channel.speaking() else { return };
         let sound =
@@ -351,7 +351,7 @@ impl CallTask {
         let length = due.min(whole);
         let job = slot.rolling.next(length, sound(slot.rolling.needs_from().min(length)..length));
         let (purpose, pass, owner) = (Purpose::Partial, Pass::First, self.owner);
-        let slack = Slack { encode: slack(SLACK.1 * interval), ..Slack::default() };
+        let slack = Slack { encode: slack(SLACK.0.min(SLACK.1 * interval)), ..Slack::default() };
         // refused or stopped: the next audio asks again
         if let Ok(answer) = self.engine.transcribe(Request { purpose, pass, owner, slack, job }) {
             slot.last_window = length;

@@ -152,6 +152,13 @@ struct VoiceRequest {
     reply: Reply<Vec<VadLane>>,
 }
 
+impl VoiceRequest {
+    /// Channels that the model has to hear.
+    fn waiting(&self) -> usize {
+        self.lanes.iter().filter(|lane| !lane.is_judged()).count()
+    }
+}
+
 struct Ticket {
     number: u64,
     /// Until when it may wait for others to be decoded with.
@@ -182,7 +189,7 @@ struct Queues {
 
 impl Queues {
     fn lanes(&self) -> usize {
-        self.voice.iter().map(|request| request.lanes.len()).sum()
+        self.voice.iter().map(VoiceRequest::waiting).sum()
     }
 
     /// Work for a thread of a station.
@@ -238,7 +245,7 @@ impl Queues {
 fn fitting(waiting: &mut Vec<VoiceRequest>) -> Vec<VoiceRequest> {
     let mut lanes = 0;
     let fits = |request: &&VoiceRequest| {
-        lanes += request.lanes.len();
+        lanes += request.waiting();
         lanes <= VAD_BATCH
     };
     let count = waiting.iter().take_while(fits).count().max(1);

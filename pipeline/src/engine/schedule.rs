@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// When a final's work goes, what is due within this time goes along.
+/// When anything goes, what a final waits for goes along if it is due within this time.
 const SOON: Duration = Duration::from_millis(100);
 /// Tenants remembered before those that have nothing waiting are forgotten.
 const REMEMBERED: usize = 1024;
@@ -115,9 +115,10 @@ impl<T> Line<T> {
         self.heap.iter().map(next).min()
     }
 
-    /// Whether something may go now: its time has come, or there is enough for a whole batch.
+    /// Whether something may go now: its time has come, or there is enough for a whole batch and it need not be late.
     fn may_go(&self, now: Duration, budget: f64) -> bool {
-        self.next().is_some_and(|next| next <= now) || self.heap.iter().map(|item| item.seconds).sum::<f64>() >= budget
+        let whole = || !self.late && self.heap.iter().map(|item| item.seconds).sum::<f64>() >= budget;
+        self.next().is_some_and(|next| next <= now) || whole()
     }
 
     /// Takes what fits into `left` seconds, each with the time until which it might have been held back.
@@ -204,7 +205,7 @@ impl<T> Schedule<T> {
         let mut taken = Vec::new();
         let mut left = budget;
         let may_show = self.shown.may_go(now, budget);
-        // what a final waits for goes along with anything
+        // what a final waits for, and is due soon, goes along with anything
         if may_show || self.exact.may_go(now, budget) {
             self.exact.fill(now, &mut left, &wanted, &mut taken);
         }
@@ -344,6 +345,12 @@ mod tests {
         schedule.push(Class::Exact, 1, (at(260), Duration::ZERO), 1.0, "urgent").unwrap();
         assert_eq!(names(schedule.take(at(260), BUDGET, wanted)), ["c", "urgent"]);
         assert_eq!(schedule.next(at(260)), None);
+        // nor does a whole batch go sooner
+        for name in ["d", "e", "f"] {
+            schedule.push(Class::Exact, 1, (at(300), at(200)), 4.0, name).unwrap();
+        }
+        assert!(schedule.take(at(450), BUDGET, wanted).is_empty());
+        assert_eq!(names(schedule.take(at(500), BUDGET, wanted)), ["d", "e"]);
     }
 
     #[test]

@@ -76,23 +76,25 @@ impl Worker {
 
     fn judge(&self, mut vad: Vad, mut requests: Vec<VoiceRequest>) -> Shares {
         let class = |hurried| if hurried { Class::Spare } else { Class::Exact };
-        let parts = requests.iter().map(|request| (request.lanes.len() as f64, class(request.hurried)));
+        let parts = requests.iter().map(|request| (request.waiting() as f64, class(request.hurried)));
         let shares = Shares::of(parts);
         let metrics = &self.shared.metrics;
         let started = Instant::now();
         for request in requests.iter().filter(|request| !request.hurried) {
             metrics.queue_wait.with_label_values(&["vad"]).observe(started.duration_since(request.since).as_secs_f64());
         }
-        let mut lanes: Vec<&mut VadLane> = requests.iter_mut().flat_map(|request| &mut request.lanes).collect();
+        let lanes = requests.iter_mut().flat_map(|request| &mut request.lanes);
+        let mut lanes: Vec<&mut VadLane> = lanes.filter(|lane| !lane.is_judged()).collect();
         metrics.batch_size.with_label_values(&["vad"]).observe(lanes.len() as f64);
         let outcome = vad.run(&mut lanes);
         metrics.vad_seconds.inc_by(started.elapsed().as_secs_f64());
         self.shared.lock().stations[self.station].vad = Some(vad);
+        if let Ok(heard) = outcome {
+            metrics.vad_frames.inc_by(heard as u64);
+        }
         for request in requests {
-            let frames: usize = request.lanes.iter().map(|lane| lane.probabilities.len()).sum();
-            metrics.vad_frames.inc_by(frames as u64);
             match &outcome {
-                Ok(()) => answer(request.reply, Ok(request.lanes)),
+                Ok(_) => answer(request.reply, Ok(request.lanes)),
                 Err(error) => answer(request.reply, Err(EngineError::Model(error.to_string()))),
             }
         }

@@ -393,16 +393,19 @@ mod tests {
 
     #[test]
     fn a_query_does_not_depend_on_those_beside_it() {
-        let (memory, ..) = memory(36, 70);
-        let queries = noise(7 * HEADS * 36, 5);
-        let seen = |i: usize| 40 + 4 * i;
-        let mut together = vec![0.0; queries.len()];
-        attend((&queries, HEADS * 36), &memory, seen, &mut Vec::new(), &mut together);
-        for (i, query) in queries.chunks(HEADS * 36).enumerate() {
-            let mut alone = vec![0.0; HEADS * 36];
-            attend((query, HEADS * 36), &memory, |_| seen(i), &mut Vec::new(), &mut alone);
-            let same = alone.iter().zip(&together[i * HEADS * 36..]).all(|(a, b)| a.to_bits() == b.to_bits());
-            assert!(same, "query {i}");
+        for head in [36, 52] {
+            let (memory, ..) = memory(head, 70);
+            let width = HEADS * head;
+            let queries = noise(7 * width, 5);
+            let seen = |i: usize| 40 + 4 * i;
+            let mut together = vec![0.0; queries.len()];
+            attend((&queries, width), &memory, seen, &mut Vec::new(), &mut together);
+            for (i, query) in queries.chunks(width).enumerate() {
+                let mut alone = vec![0.0; width];
+                attend((query, width), &memory, |_| seen(i), &mut Vec::new(), &mut alone);
+                let same = alone.iter().zip(&together[i * width..]).all(|(a, b)| a.to_bits() == b.to_bits());
+                assert!(same, "head {head}, query {i}");
+            }
         }
     }
 
