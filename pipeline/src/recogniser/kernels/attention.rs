@@ -120,6 +120,8 @@ pub fn attend(
     }
 }
 
+/// Of heads of `HEAD` numbers: `WIDE` times [`LANES`] and four. The values of a place are mixed for `M` queries at once, as
+/// many as there are registers for.
 #[inline(always)]
 fn heads<const HEAD: usize, const WIDE: usize, const M: usize>(
     queries: &[f32],

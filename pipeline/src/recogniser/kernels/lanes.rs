@@ -17,30 +17,29 @@ pub fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// Sum of a group, in a fixed order.
+/// One number of a group: the second half joined to the first, till one is left.
 #[inline(always)]
-pub fn total(mut lanes: Lanes) -> f32 {
+fn by_halves(mut lanes: Lanes, join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {
-            lanes[i] += lanes[i + width];
+            lanes[i] = join(lanes[i], lanes[i + width]);
         }
         width /= 2;
     }
     lanes[0]
 }
 
+/// Sum of a group, in a fixed order.
+#[inline(always)]
+pub fn total(lanes: Lanes) -> f32 {
+    by_halves(lanes, |a, b| a + b)
+}
+
 /// Largest of a group.
 #[inline(always)]
-pub fn largest(mut lanes: Lanes) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] = larger(lanes[i], lanes[i + width]);
-        }
-        width /= 2;
-    }
-    lanes[0]
+pub fn largest(lanes: Lanes) -> f32 {
+    by_halves(lanes, larger)
 }
 
 /// Sum of `value` over all numbers.
