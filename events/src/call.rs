@@ -131,6 +131,10 @@ pub struct SafePoint {
     pub decided_at: MediaTime,
     /// How many utterances the channel has had.
     pub utterances: u64,
+    /// What was said before this sample is in events too, though it lies after `position`: it is heard again, along with
+    /// what follows. Not after `position` when there is no such thing.
+    #[serde(default)]
+    pub told: u64,
 }
 
 mod micros {
@@ -153,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_safe_point_is_kept_to_the_microsecond() {
-        let safe = SafePoint { position: 7, decided_at: MediaTime::from_micros(1_234_567), utterances: 2 };
+        let safe = SafePoint { position: 7, decided_at: MediaTime::from_micros(1_234_567), utterances: 2, told: 9 };
         let text = serde_json::to_string(&safe).unwrap();
         assert_eq!(serde_json::from_str::<SafePoint>(&text).unwrap(), safe);
     }

@@ -1,5 +1,5 @@
 //! One channel of a call: samples in, utterances out. Owns the resampler, the voice activity state and the endpointer,
-//! and starts all three afresh at every safe point, from the samples it still holds.
+//! and starts all three afresh where a stretch of speech or quiet ends, from the samples it still holds.
 
 use sotto_events::{MediaTime, SafePoint};
 
@@ -20,14 +20,29 @@ const KEPT_ROOM: usize = 2;
 /// A stretch of speech, complete.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Utterance {
-    /// Number on this channel, from 1.
+    /// Number on this channel, from 1; of one that is heard again that of the last one in events.
     pub number: u64,
     pub start: MediaTime,
     pub end: MediaTime,
-    /// The sound, 16 kHz.
+    /// The sound, 16 kHz, and before it what may be heard along with it.
     pub audio: Vec<f32>,
-    /// Which parts of `audio` are voiced: one flag a 32 ms frame.
+    /// First sample of `audio`, counted from the last safe point.
+    pub begun: usize,
+    /// First sample of the utterance itself, counted likewise.
+    pub from: usize,
+    /// Which parts of it are voiced: one flag a 32 ms frame.
     pub voiced: Vec<bool>,
+    /// Where the stretch of speech begins that it belongs to: what may be heard along with it.
+    pub stretch: MediaTime,
+    /// It is in events already: only what follows it needs it.
+    pub again: bool,
+}
+
+impl Utterance {
+    /// Samples of its own.
+    pub fn length(&self) -> usize {
+        self.begun + self.audio.len() - self.from
+    }
 }
 
 /// Something that happened on the channel, in media order.
@@ -37,13 +52,17 @@ pub struct Outcome {
     pub utterance: Option<Utterance>,
     /// Where the channel can be taken up again once this is durable.
     pub safe: SafePoint,
+    /// Whether it starts afresh: nothing that follows is heard along with this.
+    pub afresh: bool,
 }
 
 /// The utterance that is being spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Speaking {
-    /// Number the utterance will have.
-    pub number: u64,
+    /// Number the utterance will have; `None` for one that is in events already.
+    pub number: Option<u64>,
+    /// Where the stretch of speech begins that it belongs to.
+    pub stretch: MediaTime,
     /// First sample since the last safe point, at 16 kHz.
     pub start: usize,
     /// Samples judged so far, counted likewise.
@@ -58,6 +77,8 @@ pub struct Channel {
     resampler: Resampler,
     endpointer: Endpointer,
     release: f32,
+    /// How much further an utterance may end when it is heard again, in samples: less than to the end of the next one.
+    tolerance: u64,
     safe: SafePoint,
     /// Samples since the safe point, at the call's rate.
     input: Vec<i16>,
@@ -87,6 +108,7 @@ impl Channel {
             resampler: Resampler::new(rate)?,
             endpointer: Endpointer::new(settings),
             release: settings.release,
+            tolerance: (settings.silence / 2.0 * f64::from(rate)) as u64,
             safe,
             input: Vec::new(),
             audio: Vec::new(),
@@ -140,20 +162,23 @@ impl Channel {
         frames > 0
     }
 
-    /// Takes the judged frames back and says what they decided; at most one thing, since a decision starts the
-    /// channel afresh.
-    pub fn judge(&mut self, lane: &mut VadLane) -> Option<Outcome> {
+    /// Takes the judged frames back and says what they decided. What follows a decision that starts the channel afresh
+    /// is to be judged again.
+    pub fn judge(&mut self, lane: &mut VadLane) -> Vec<Outcome> {
         std::mem::swap(&mut lane.state, &mut self.vad);
+        let mut outcomes = Vec::new();
         for &probability in &lane.probabilities {
             self.probabilities.push(probability);
             let decision = self.endpointer.step(probability, &self.audio);
             let now = self.media(self.endpointer.position());
             self.watermark = self.watermark.max(now);
-            if let Some(decision) = decision {
-                return Some(self.settle(decision));
+            let Some(decision) = decision else { continue };
+            outcomes.push(self.settle(decision));
+            if outcomes.last().is_some_and(|outcome| outcome.afresh) {
+                break;
             }
         }
-        None
+        outcomes
     }
 
     /// Ends the channel: what was being spoken becomes an utterance. Call when no whole frame is left.
@@ -166,9 +191,11 @@ impl Channel {
 
     /// The utterance that is being spoken, if one is.
     pub fn speaking(&self) -> Option<Speaking> {
+        let start = self.endpointer.speaking_since()?;
         Some(Speaking {
-            number: self.safe.utterances + 1,
-            start: self.endpointer.speaking_since()?,
+            number: (!self.is_told(start)).then_some(self.safe.utterances + 1),
+            stretch: self.media(self.endpointer.begun().unwrap_or(start)),
+            start,
             now: self.endpointer.position(),
             voiced_end: self.endpointer.voiced_end()?,
         })
@@ -184,33 +211,53 @@ impl Channel {
         MediaTime::of_sample(self.position(sample), self.rate)
     }
 
+    /// No later utterance of this channel begins before this.
+    pub fn earliest(&self) -> MediaTime {
+        if self.finished { MediaTime::from_micros(u64::MAX) } else { self.media(self.endpointer.earliest()) }
+    }
+
+    /// Whether what is said up to a sample is in events already. Heard again, sound of some codecs differs a little.
+    fn is_told(&self, sample: usize) -> bool {
+        let heard_again = self.safe.told > self.safe.position;
+        heard_again && self.position(sample) <= self.safe.told + self.tolerance
+    }
+
     fn position(&self, sample: usize) -> u64 {
         self.safe.position + sample as u64 * u64::from(self.rate) / u64::from(SPEECH_RATE)
     }
 
     fn settle(&mut self, decision: Decision) -> Outcome {
+        let mut safe = SafePoint { decided_at: self.watermark, ..self.safe };
         let (utterance, restart) = match decision {
-            Decision::Quiet { restart } => (None, restart),
-            Decision::Utterance { start, end, restart, .. } => {
+            Decision::Quiet { restart } => (None, Some(restart)),
+            Decision::Utterance { begun, start, end, restart, .. } => {
                 let end = end.min(self.audio.len());
+                let again = self.is_told(end);
+                if !again {
+                    safe.utterances += 1;
+                    safe.told = self.position(end);
+                }
                 let utterance = Utterance {
-                    number: self.safe.utterances + 1,
+                    number: safe.utterances,
                     start: self.media(start),
                     end: self.media(end),
-                    audio: self.audio[start..end].to_vec(),
+                    audio: self.audio[begun..end].to_vec(),
+                    begun,
+                    from: start,
+                    stretch: self.media(begun),
                     voiced: self.voiced(start, end),
+                    again,
                 };
                 (Some(utterance), restart)
             }
         };
-        let position = self.position(restart).min(self.end());
-        let safe = SafePoint {
-            position,
-            decided_at: self.watermark,
-            utterances: self.safe.utterances + u64::from(utterance.is_some()),
-        };
-        self.restart(safe);
-        Outcome { utterance, safe }
+        if let Some(restart) = restart {
+            safe.position = self.position(restart).min(self.end());
+            self.restart(safe);
+        } else {
+            self.safe = safe;
+        }
+        Outcome { utterance, safe, afresh: restart.is_some() }
     }
 
     fn voiced(&self, start: usize, end: usize) -> Vec<bool> {
@@ -221,8 +268,7 @@ impl Channel {
     }
 
     fn restart(&mut self, safe: SafePoint) {
-        let spent = (safe.position - self.safe.position) as usize;
-        self.input.drain(..spent);
+        self.input.drain(..(safe.position - self.safe.position) as usize);
         self.safe = safe;
         self.endpointer.restart();
         self.probabilities.clear();
@@ -262,7 +308,7 @@ mod tests {
     /// Bursts of noise with silence between them, 8 kHz.
     fn call() -> Vec<i16> {
         let mut samples = vec![0; 8_000];
-        for (burst, pause) in [(1.0, 1.0), (2.5, 0.3), (0.8, 7.0), (12.0, 1.5)] {
+        for (burst, pause) in [(1.0, 1.0), (2.5, 0.4), (0.8, 7.0), (12.0, 1.5)] {
             samples.extend((0..(burst * 8000.0) as usize).map(|i| if i % 3 == 0 { 9_000 } else { -5_000 }));
             samples.extend(std::iter::repeat_n(0, (pause * 8000.0) as usize));
         }
@@ -311,8 +357,14 @@ mod tests {
     fn taken_up_from_any_safe_point_the_rest_is_the_same() {
         let samples = call();
         let reference = whole(&samples, SafePoint::default(), 160);
+        let mut again = 0;
         for (i, outcome) in reference.iter().enumerate() {
-            assert_eq!(whole(&samples, outcome.safe, 320), reference[i + 1..], "after outcome {i}");
+            let mut rest = whole(&samples, outcome.safe, 320);
+            let known = |outcome: &Outcome| outcome.utterance.as_ref().is_some_and(|utterance| utterance.again);
+            again += rest.iter().filter(|outcome| known(outcome)).count();
+            rest.retain(|outcome| !known(outcome));
+            assert_eq!(rest, reference[i + 1..], "after outcome {i}");
         }
+        assert!(again > 0, "nothing was heard again, so the call has no such place");
     }
 }

@@ -6,8 +6,9 @@ use crate::{SPEECH_RATE, settings::EndpointSettings, vad::FRAME};
 /// What a frame decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Speech lies in `start..end`, its last voiced frame ends at `voiced_end`; the channel starts afresh at `restart`.
-    Utterance { start: usize, voiced_end: usize, end: usize, restart: usize },
+    /// Speech lies in `start..end`, its last voiced frame ends at `voiced_end`. The channel starts afresh at `restart`, or
+    /// goes on, since what follows soon is to be heard along with what was said from `begun` on.
+    Utterance { begun: usize, start: usize, voiced_end: usize, end: usize, restart: Option<usize> },
     /// Nobody has spoken for long; the channel starts afresh at `restart`.
     Quiet { restart: usize },
 }
@@ -31,9 +32,20 @@ pub struct Endpointer {
     threshold: f32,
     release: f32,
     quiet_point: usize,
+    context_pause: usize,
+    context_length: usize,
     /// Voice probability of each frame since the restart.
     probabilities: Vec<f32>,
+    before: Option<Before>,
     speech: Option<Speech>,
+}
+
+/// What was said since the restart, before what is being spoken.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    start: usize,
+    voiced_end: usize,
+    end: usize,
 }
 
 fn samples(seconds: f64) -> usize {
@@ -51,7 +63,10 @@ impl Endpointer {
             threshold: settings.threshold,
             release: settings.release,
             quiet_point: samples(settings.quiet_point),
+            context_pause: samples(settings.context_pause),
+            context_length: samples(settings.context_length.min(settings.max_length)),
             probabilities: Vec::new(),
+            before: None,
             speech: None,
         }
     }
@@ -59,12 +74,23 @@ impl Endpointer {
     /// Forgets everything; the next frame is the first.
     pub fn restart(&mut self) {
         self.probabilities.clear();
-        self.speech = None;
+        (self.before, self.speech) = (None, None);
     }
 
     /// Start of the utterance that is being spoken and confirmed, if one is.
     pub fn speaking_since(&self) -> Option<usize> {
         self.speech.filter(|speech| speech.voiced >= self.min_speech).map(|speech| speech.start)
+    }
+
+    /// No later utterance begins before this.
+    pub fn earliest(&self) -> usize {
+        let quiet = || self.position().saturating_sub(self.pre_roll).max(self.before.map_or(0, |before| before.end));
+        self.speech.map_or_else(quiet, |speech| speech.start)
+    }
+
+    /// Where what was said since the restart begins, if an utterance has ended since.
+    pub fn begun(&self) -> Option<usize> {
+        self.before.map(|before| before.start)
     }
 
     /// End of the last voiced frame of the utterance that is being spoken.
@@ -85,12 +111,8 @@ impl Endpointer {
         let now = self.position();
         let level = if self.speech.is_some() { self.release } else { self.threshold };
         if probability >= level {
-            let pre_roll = self.pre_roll;
-            let speech = self.speech.get_or_insert_with(|| Speech {
-                start: frame_start.saturating_sub(pre_roll),
-                voiced_end: now,
-                voiced: 0,
-            });
+            let start = frame_start.saturating_sub(self.pre_roll).max(self.before.map_or(0, |before| before.end));
+            let speech = self.speech.get_or_insert(Speech { start, voiced_end: now, voiced: 0 });
             speech.voiced_end = now;
             speech.voiced += FRAME;
         }
@@ -106,11 +128,23 @@ impl Endpointer {
     pub fn finish(&mut self, length: usize) -> Option<Decision> {
         let speech = self.speech.take().filter(|speech| speech.voiced >= self.min_speech)?;
         let end = (speech.voiced_end + self.post_roll).min(length);
-        Some(Decision::Utterance { start: speech.start, voiced_end: speech.voiced_end, end, restart: length })
+        Some(self.utterance(speech, end, Some(length)))
     }
 
     fn quiet(&self, now: usize) -> Option<Decision> {
-        (now >= self.quiet_point + self.pre_roll).then(|| Decision::Quiet { restart: now - self.pre_roll })
+        let restart = now.saturating_sub(self.pre_roll);
+        match self.before {
+            Some(before) => {
+                let over = now - before.voiced_end >= self.context_pause;
+                over.then(|| Decision::Quiet { restart: restart.max(before.end) })
+            }
+            None => (restart >= self.quiet_point).then_some(Decision::Quiet { restart }),
+        }
+    }
+
+    fn utterance(&self, Speech { start, voiced_end, .. }: Speech, end: usize, restart: Option<usize>) -> Decision {
+        let begun = self.before.map_or(start, |before| before.start);
+        Decision::Utterance { begun, start, voiced_end, end, restart }
     }
 
     fn close(&mut self, speech: Speech, now: usize) -> Option<Decision> {
@@ -119,9 +153,14 @@ impl Endpointer {
             self.speech = None;
             return self.quiet(now);
         }
-        let end = speech.voiced_end + self.post_roll;
-        let restart = end.max(now.saturating_sub(self.pre_roll)).min(now);
-        Some(Decision::Utterance { start: speech.start, voiced_end: speech.voiced_end, end: end.min(now), restart })
+        let end = (speech.voiced_end + self.post_roll).min(now);
+        let begun = self.before.map_or(speech.start, |before| before.start);
+        let more = self.context_pause > self.silence && end - begun < self.context_length;
+        let restart = (!more).then_some(end.max(now.saturating_sub(self.pre_roll)));
+        let decision = self.utterance(speech, end, restart);
+        self.before = Some(Before { start: begun, voiced_end: speech.voiced_end, end });
+        self.speech = None;
+        Some(decision)
     }
 
     /// Cuts at the quietest frame of the last quarter: low voice probability first, low energy second.
@@ -135,7 +174,7 @@ impl Endpointer {
         };
         let quietest = (first..last).min_by(|&a, &b| loudness(a).total_cmp(&loudness(b))).unwrap_or(last);
         let at = quietest * FRAME + FRAME / 2;
-        Decision::Utterance { start: speech.start, voiced_end: speech.voiced_end, end: at, restart: at }
+        self.utterance(speech, at, Some(at))
     }
 }
 
@@ -144,7 +183,17 @@ mod tests {
     use super::*;
 
     fn settings() -> EndpointSettings {
-        EndpointSettings { silence: 0.5, post_roll: 0.3, ..EndpointSettings::default() }
+        EndpointSettings { silence: 0.5, post_roll: 0.3, context_pause: 0.0, ..EndpointSettings::default() }
+    }
+
+    fn with_context() -> EndpointSettings {
+        EndpointSettings {
+            silence: 0.25,
+            post_roll: 0.1,
+            context_pause: 0.7,
+            context_length: 3.0,
+            ..EndpointSettings::default()
+        }
     }
 
     fn run(endpointer: &mut Endpointer, pattern: &[(f32, usize)]) -> Vec<(usize, Decision)> {
@@ -154,8 +203,10 @@ mod tests {
             for _ in 0..frames {
                 at += 1;
                 if let Some(decision) = endpointer.step(probability, &[]) {
+                    if !matches!(decision, Decision::Utterance { restart: None, .. }) {
+                        endpointer.restart();
+                    }
                     decisions.push((at, decision));
-                    endpointer.restart();
                 }
             }
         }
@@ -169,7 +220,16 @@ mod tests {
         let (start, end) = (20 * FRAME - 4800, 50 * FRAME + 4800);
         assert_eq!(
             decisions,
-            vec![(66, Decision::Utterance { start, voiced_end: 50 * FRAME, end, restart: end.max(66 * FRAME - 4800) })]
+            vec![(
+                66,
+                Decision::Utterance {
+                    begun: start,
+                    start,
+                    voiced_end: 50 * FRAME,
+                    end,
+                    restart: Some(end.max(66 * FRAME - 4800))
+                }
+            )]
         );
     }
 
@@ -178,6 +238,31 @@ mod tests {
         let mut endpointer = Endpointer::new(&settings());
         assert_eq!(run(&mut endpointer, &[(0.9, 30), (0.1, 15), (0.9, 30), (0.1, 15)]), vec![]);
         assert_eq!(endpointer.speaking_since(), Some(0));
+    }
+
+    #[test]
+    fn what_follows_soon_is_heard_along_with_what_was_said() {
+        let mut endpointer = Endpointer::new(&with_context());
+        let decisions = run(&mut endpointer, &[(0.9, 30), (0.1, 12), (0.9, 20), (0.1, 30)]);
+        let end = |voiced_end: usize| voiced_end * FRAME + 1600;
+        let first = Decision::Utterance { begun: 0, start: 0, voiced_end: 30 * FRAME, end: end(30), restart: None };
+        // the second one's own sound does not begin before the end of the first one's
+        let start = end(30).max(42 * FRAME - 4800);
+        let second = Decision::Utterance { begun: 0, start, voiced_end: 62 * FRAME, end: end(62), restart: None };
+        let quiet = Decision::Quiet { restart: end(62).max(84 * FRAME - 4800) };
+        assert_eq!(decisions, vec![(38, first), (70, second), (84, quiet)]);
+    }
+
+    #[test]
+    fn what_was_said_is_left_behind_when_it_has_grown_long() {
+        let mut endpointer = Endpointer::new(&with_context());
+        let decisions = run(&mut endpointer, &[(0.9, 60), (0.1, 10), (0.9, 60), (0.1, 10), (0.9, 30), (0.1, 10)]);
+        let begun_afresh = |decision: &Decision| match decision {
+            Decision::Utterance { begun, start, restart, .. } => (begun == start, restart.is_some()),
+            Decision::Quiet { .. } => panic!("a quiet point"),
+        };
+        let found: Vec<_> = decisions.iter().map(|(_, decision)| begun_afresh(decision)).collect();
+        assert_eq!(found, [(true, false), (false, true), (true, false)]);
     }
 
     #[test]
@@ -202,7 +287,10 @@ mod tests {
         let mut endpointer = Endpointer::new(&settings());
         let decisions = run(&mut endpointer, &[(0.9, 250), (0.4, 1), (0.9, 70)]);
         let at = 250 * FRAME + FRAME / 2;
-        assert_eq!(decisions[0].1, Decision::Utterance { start: 0, voiced_end: 313 * FRAME, end: at, restart: at });
+        assert_eq!(
+            decisions[0].1,
+            Decision::Utterance { begun: 0, start: 0, voiced_end: 313 * FRAME, end: at, restart: Some(at) }
+        );
     }
 
     #[test]
@@ -212,7 +300,13 @@ mod tests {
         let length = 30 * FRAME + 100;
         assert_eq!(
             endpointer.finish(length),
-            Some(Decision::Utterance { start: 0, voiced_end: 30 * FRAME, end: length, restart: length })
+            Some(Decision::Utterance {
+                begun: 0,
+                start: 0,
+                voiced_end: 30 * FRAME,
+                end: length,
+                restart: Some(length)
+            })
         );
     }
 }

@@ -4,8 +4,8 @@
 //! by one [`engine`] with its own bounded threads. Nothing here knows sockets or databases.
 //!
 //! **Media time rules.** Endpointing, utterances and finals are functions of the samples alone. A channel's state is
-//! started afresh at every *safe point* (the end of an utterance, or a quiet place), so that a call can be taken up
-//! again there and comes out the same. Only the cadence of partials knows how fast audio arrives.
+//! started afresh where a stretch of speech ends, and in lasting quiet, so that a call can be taken up again from there (a
+//! *safe point*) and comes out the same. Only the cadence of partials knows how fast audio arrives.
 
 pub mod call;
 pub mod channel;

@@ -26,20 +26,26 @@ pub struct EndpointSettings {
     pub release: f32,
     /// Quiet time after which a channel gets a safe point of its own.
     pub quiet_point: f64,
+    /// Pause up to which what was said before is heard along with an utterance; not longer than `silence` for never.
+    pub context_pause: f64,
+    /// When what was said has come to this length, what follows is heard without it.
+    pub context_length: f64,
 }
 
 impl Default for EndpointSettings {
     fn default() -> Self {
         Self {
-            silence: 0.5,
+            silence: 0.25,
             max_length: 10.0,
             pre_roll: 0.3,
-            post_roll: 0.2,
-            padding: 0.3,
+            post_roll: 0.1,
+            padding: 0.4,
             min_speech: 0.1,
             threshold: 0.5,
             release: 0.35,
             quiet_point: 5.0,
+            context_pause: 0.7,
+            context_length: 5.0,
         }
     }
 }
@@ -57,6 +63,8 @@ impl EndpointSettings {
             ("threshold", f64::from(self.threshold), 0.05, 0.95),
             ("release", f64::from(self.release), 0.01, 0.95),
             ("quiet_point", self.quiet_point, 2.0, 60.0),
+            ("context_pause", self.context_pause, 0.0, 3.0),
+            ("context_length", self.context_length, 0.0, 20.0),
         ];
         for (name, value, low, high) in ranges {
             if !(low..=high).contains(&value) {

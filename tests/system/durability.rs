@@ -94,7 +94,11 @@ async fn a_call_nobody_resumes_is_ended_as_lost() {
     play(&mut socket, &sample(6), (0, 6 * 16_000), 1_600, &mut heard).await;
     drop(socket);
     let kept = ended(&server, &key, "lost").await;
-    assert_eq!(kept.last().unwrap()["reason"], "lost");
+    let ended = kept.last().unwrap();
+    assert_eq!(ended["reason"], "lost");
+    // it is no shorter than what was said in it, though it would be taken up before that
+    let said = of_type(&kept, "final").iter().map(|made| made["end"].as_f64().unwrap()).fold(0.0, f64::max);
+    assert!(said > 0.0 && ended["duration"].as_f64().unwrap() >= said, "{kept:?}");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use std::{
 };
 
 use prometheus::Registry;
-use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics, Recognisers};
+use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics, PipelineSettings, Recognisers};
 
 /// An engine for a measurement.
 ///
@@ -28,6 +28,16 @@ use sotto_pipeline::{Engine, EngineSettings, Models, PipelineMetrics, Recogniser
 pub fn engine(models: &Path, threads: usize, recognisers: Recognisers) -> Result<Engine, Failure> {
     let settings = EngineSettings { threads, max_partials: 1024, slowest_partials: f64::INFINITY, recognisers };
     Ok(Engine::start(&Models::open(models)?, &settings, PipelineMetrics::new(&Registry::new())?)?)
+}
+
+/// Settings of the pipeline from a TOML file; what it leaves out, and all without one, is as it comes.
+///
+/// # Errors
+/// When the file cannot be read, or has something else in it.
+pub fn settings(file: Option<&Path>) -> Result<PipelineSettings, Failure> {
+    let Some(file) = file else { return Ok(PipelineSettings::default()) };
+    let text = fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    Ok(toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?)
 }
 
 /// The WAV files of a folder, by name.

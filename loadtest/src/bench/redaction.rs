@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sotto_events::{Final, MediaTime, Redaction, Word};
-use sotto_pipeline::{RedactionSettings, redact::Redactor};
+use sotto_pipeline::{
+    RedactionSettings,
+    redact::{Around, Redactor, append},
+};
 
 use super::spoken::Saying;
 
@@ -98,14 +101,21 @@ fn shown(saying: &Saying, settings: &RedactionSettings) -> Vec<String> {
     if let Some(question) = saying.question {
         let asked = utterance(1, now, question);
         now = asked.end.seconds() + 1.0;
-        redactor.redact(asked, None);
+        redactor.redact(asked, Around::default());
     }
     let mut shown = Vec::new();
     for (index, text) in saying.utterances.iter().enumerate() {
         let made = utterance(0, now, text);
         now = made.end.seconds() + 0.8;
-        let next = saying.utterances.get(index + 1).map(String::as_str).filter(|_| redactor.is_open(&made));
-        shown.push(redactor.redact(made, next).text);
+        let (mut after, mut followers) = (String::new(), 0);
+        for next in &saying.utterances[index + 1..] {
+            if redactor.open_until(&made, Around { before: "", after: &after }, (followers, made.end)).is_none() {
+                break;
+            }
+            append(&mut after, next);
+            followers += 1;
+        }
+        shown.push(redactor.redact(made, Around { before: "", after: &after }).text);
     }
     shown
 }

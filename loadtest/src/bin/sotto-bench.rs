@@ -105,10 +105,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     let threads = if options.threads == 0 { machine.cores } else { options.threads };
     let recognisers = Recognisers { partials: options.partials_by.clone(), finals: options.finals_by.clone() };
     let engine = bench::engine(&options.models, threads, recognisers.clone())?;
-    let mut settings = match &options.settings {
-        None => PipelineSettings::default(),
-        Some(file) => toml::from_str(&fs::read_to_string(file)?)?,
-    };
+    let mut settings = bench::settings(options.settings.as_deref())?;
     // the same on a quiet machine as on a busy one
     (settings.partials.interval, settings.partials.fastest) = (options.interval, options.interval);
     // what was heard is measured, not what is shown of it

@@ -40,6 +40,9 @@ struct Options {
     /// Recogniser of the finals.
     #[arg(long, default_value = "tiny")]
     finals_by: String,
+    /// TOML file with settings of the pipeline that differ from what they are by themselves.
+    #[arg(long)]
+    settings: Option<PathBuf>,
     /// Where the answer goes.
     #[arg(long)]
     json: PathBuf,
@@ -80,7 +83,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Failure> {
-    let settings = settings(&options.partials)?;
+    let settings = settings(&options)?;
     let recognisers = Recognisers { partials: options.partials_by.clone(), finals: options.finals_by.clone() };
     let threads = std::thread::available_parallelism()?.get();
     let engine = bench::engine(&options.models, threads, recognisers.clone())?;
@@ -125,8 +128,8 @@ async fn run(options: Options) -> Result<(), Failure> {
 }
 
 /// The same cadence on a quiet machine as on a busy one; what was heard is compared, not what is shown of it.
-fn settings(partials: &str) -> Result<PipelineSettings, Failure> {
-    let mut settings = PipelineSettings { redaction: RedactionSettings::NONE, ..PipelineSettings::default() };
+fn settings(Options { settings, partials, .. }: &Options) -> Result<PipelineSettings, Failure> {
+    let mut settings = PipelineSettings { redaction: RedactionSettings::NONE, ..bench::settings(settings.as_deref())? };
     if partials == "off" {
         settings.partials.enabled = false;
     } else {

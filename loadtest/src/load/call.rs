@@ -14,8 +14,9 @@ use super::{
     words::{self, Same},
 };
 
-/// Seconds after a final within which the next utterance must begin to have a say in what is hidden of it.
-const LOOKED_AHEAD: f64 = 2.5;
+/// Seconds after a final within which what is said next may have a say in what is hidden of it: up to six utterances, each
+/// within 2.5 s of the one before it.
+const LOOKED_AHEAD: f64 = 15.0;
 
 /// Where calls go.
 #[derive(Debug, Clone)]

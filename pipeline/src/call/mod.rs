@@ -5,10 +5,10 @@ mod finishing;
 mod lead;
 mod order;
 mod output;
+mod told;
 
 use std::{
     future::{Future, poll_fn},
-    ops::Range,
     pin::Pin,
     sync::Arc,
     task::Poll,
@@ -22,9 +22,10 @@ use sotto_events::{
 use tokio::sync::{mpsc, watch};
 
 use self::{
-    finishing::{Ahead, Finishing, InFlight},
+    finishing::{Ahead, Finishing, InFlight, Said},
     lead::Lead,
     order::{Key, Order, Pending},
+    told::Told,
 };
 use crate::{
     SPEECH_RATE,
@@ -80,8 +81,19 @@ struct Slot {
     shown: Shown,
     in_flight: Option<InFlight>,
     ahead: Option<Ahead>,
+    /// What was said since the safe point, once it is known; `None` when that is nothing.
+    said: Option<watch::Receiver<Option<Said>>>,
+    told: Told,
     /// Window of the last hypothesis asked for, in samples of the utterance.
     last_window: usize,
+}
+
+impl Slot {
+    /// Whether a partial is being made, or a final without which none is shown.
+    fn is_rolling(&self) -> bool {
+        let made = |said: &watch::Receiver<Option<Said>>| said.borrow().is_none() && said.has_changed().is_ok();
+        self.in_flight.is_some() || self.said.as_ref().is_some_and(made)
+    }
 }
 
 type FinalFuture = Pin<Box<dyn Future<Output = (Key, Result<Option<Final>, EngineError>)> + Send>>;
@@ -121,7 +133,7 @@ impl CallTask {
     ) -> Result<Self, rubato::ResamplerConstructionError> {
         let mut safe = resume.safe;
         safe.resize(format.channels.len(), SafePoint::default());
-        let slots = safe
+        let mut slots = safe
             .iter()
             .map(|&safe| {
                 let channel = Channel::new(format.rate, &settings.endpoint, safe)?;
@@ -131,6 +143,8 @@ impl CallTask {
                     shown: Shown::default(),
                     in_flight: None,
                     ahead: None,
+                    said: None,
+                    told: Told::default(),
                     last_window: 0,
                 })
             })
@@ -143,6 +157,12 @@ impl CallTask {
         let mut scoring = Scoring::new(&format.channels, begun.unwrap_or(resume.scorecard));
         for event in &resume.history {
             if let EventBody::Final(made) = &event.body {
+                let index = usize::from(made.channel);
+                // what was said behind its safe point is heard again
+                let before = |safe: &SafePoint| made.end <= MediaTime::of_sample(safe.position, format.rate);
+                if safe.get(index).is_some_and(before) {
+                    slots[index].told = Told::after(made);
+                }
                 redactor.follow(made);
                 scoring.add(made);
             }
@@ -206,7 +226,8 @@ impl CallTask {
             self.tell_scores(&outputs).await;
         }
         loop {
-            let rolling = self.in_step && self.slots.iter().any(|slot| slot.in_flight.is_some());
+            let rolling =
+                self.in_step && self.slots.iter().any(|slot| self.settings.partials.enabled && slot.is_rolling());
             let room = self.finals.len() < MAX_PENDING && !rolling;
             tokio::select! {
                 biased;
@@ -283,10 +304,12 @@ impl CallTask {
                 self.judged = Instant::now();
             }
             for index in 0..self.slots.len() {
-                let outcome = self.slots[index].channel.judge(&mut self.lanes[index]);
-                match outcome {
-                    Some(outcome) => self.decided(index, outcome),
-                    None => self.roll(index),
+                let outcomes = self.slots[index].channel.judge(&mut self.lanes[index]);
+                if outcomes.is_empty() {
+                    self.roll(index);
+                }
+                for outcome in outcomes {
+                    self.decided(index, outcome);
                 }
             }
         }
@@ -299,48 +322,70 @@ impl CallTask {
         let ahead = slot.ahead.take();
         rolling.close(slot.in_flight.take().is_some());
         (slot.last_window, slot.shown) = (0, Shown::default());
+        let said = slot.said.take();
         let Some(utterance) = outcome.utterance else {
             self.order.add(key, Pending::decided(None, Some(outcome.safe)));
             return;
         };
-        let metrics = self.engine.metrics();
-        metrics.utterances.inc();
-        metrics.speech_seconds.inc_by(utterance.audio.len() as f64 / f64::from(SPEECH_RATE));
-        let key = self.order.add(key, Pending::utterance((utterance.start, utterance.end), outcome.safe));
-        let padding = samples(self.settings.endpoint.padding);
+        let (tell, told) = watch::channel(None);
+        slot.said = Some(told).filter(|_| !outcome.afresh);
+        if !utterance.again {
+            let metrics = self.engine.metrics();
+            metrics.utterances.inc();
+            metrics.speech_seconds.inc_by(utterance.length() as f64 / f64::from(SPEECH_RATE));
+        }
+        let key = self.order.add(key, Pending::utterance(&utterance, outcome.safe));
+        let EndpointSettings { padding, max_length, .. } = self.settings.endpoint;
+        let (padding, longest) = (samples(padding), samples(max_length));
         let (engine, owner, channel) = (self.engine.clone(), self.owner, index as u8);
-        let finishing = Finishing { engine, owner, channel, utterance, padding, rolling };
+        let finishing = Finishing { engine, owner, channel, utterance, said, tell, padding, longest, rolling };
         let made = finishing.run(ahead);
         self.finals.push(Box::pin(async move { (key, made.await) }));
     }
 
     /// Asks about the utterance being spoken what is due: what its final will be made of, or the next partial.
     fn roll(&mut self, index: usize) {
-        let EndpointSettings { silence, post_roll, padding, .. } = self.settings.endpoint;
-        // a call whose sound comes faster than it was spoken waits for no mates
-        let live = !(self.in_step || self.owner.hurried);
-        let slack = |seconds: f64| Duration::from_secs_f64(if live { seconds.max(0.0) } else { 0.0 });
-        let slot = &mut self.slots[index];
-        let Some(speaking) = slot.channel.speaking() else { return };
-        let sound =
-            |samples: Range<usize>| slot.channel.sound(speaking.start + samples.start..speaking.start + samples.end);
+        let Some(speaking) = self.slots[index].channel.speaking() else { return };
         let voiced = speaking.voiced_end - speaking.start;
         let heard = speaking.now - speaking.start;
         // what the final will be made of, should nothing more be said
-        let whole = voiced + samples(post_roll);
+        let whole = voiced + samples(self.settings.endpoint.post_roll);
+        let slot = &mut self.slots[index];
         // speech has gone on since
         slot.ahead.take_if(|ahead| ahead.length != whole);
         if heard >= whole && slot.ahead.is_none() {
-            let pass = self.engine.finals_pass();
-            let left = silence - post_roll - AHEAD.0;
-            let encoding = AHEAD.1 * whole as f64 / f64::from(SPEECH_RATE);
-            let slack = Slack { encode: slack(left - encoding), decode: slack(left) };
-            let window = (sound(0..whole), samples(padding));
-            let request = finishing::exact((pass, self.owner), slack, window, &slot.rolling);
-            // refused or stopped: the end of the utterance asks again
-            slot.ahead = self.engine.transcribe(request).ok().map(|answer| Ahead { length: whole, answer });
+            let asked = self.ask_ahead(index, speaking.start, whole);
+            self.slots[index].ahead = asked;
         }
-        if !self.settings.partials.enabled || slot.in_flight.is_some() {
+        if self.settings.partials.enabled && speaking.number.is_some() {
+            self.ask_partial(index, speaking.start, (heard, voiced, whole));
+        }
+    }
+
+    /// Asks what the final will be made of; `None` when that cannot be asked yet, and the end of the utterance asks.
+    fn ask_ahead(&self, index: usize, start: usize, whole: usize) -> Option<Ahead> {
+        let EndpointSettings { silence, post_roll, padding, max_length, .. } = self.settings.endpoint;
+        let (slot, end) = (&self.slots[index], start + whole);
+        let said = match &slot.said {
+            Some(said) => Some(said.borrow().clone()?),
+            None => None,
+        };
+        let pass = self.engine.finals_pass();
+        let job = match said.filter(|said| said.belongs_to(end, samples(max_length))) {
+            Some(said) => said.goes_on(slot.channel.sound(said.from..end), &slot.rolling, self.engine.tokenizer(pass)),
+            None => slot.rolling.exact(slot.channel.sound(start..end)),
+        };
+        let left = silence - post_roll - AHEAD.0;
+        let encoding = AHEAD.1 * job.length as f64 / f64::from(SPEECH_RATE);
+        let slack = Slack { encode: self.slack(left - encoding), decode: self.slack(left) };
+        let request = finishing::exact((pass, self.owner), slack, samples(padding), job);
+        self.engine.transcribe(request).ok().map(|answer| Ahead { length: whole, answer })
+    }
+
+    /// Asks for the next partial if it is due.
+    fn ask_partial(&mut self, index: usize, start: usize, (heard, voiced, whole): (usize, usize, usize)) {
+        let slot = &self.slots[index];
+        if slot.in_flight.is_some() {
             return;
         }
         let (interval, degraded) = self.engine.cadence(&self.settings.partials);
@@ -348,15 +393,23 @@ impl CallTask {
         if voiced <= slot.last_window || due <= slot.last_window {
             return;
         }
+        let slack = Slack { encode: self.slack(SLACK.0.min(SLACK.1 * interval)), ..Slack::default() };
+        let slot = &mut self.slots[index];
         let length = due.min(whole);
-        let job = slot.rolling.next(length, sound(slot.rolling.needs_from().min(length)..length));
+        let from = slot.rolling.needs_from().min(length);
+        let job = slot.rolling.next(length, slot.channel.sound(start + from..start + length));
         let (purpose, pass, owner) = (Purpose::Partial, Pass::First, self.owner);
-        let slack = Slack { encode: slack(SLACK.0.min(SLACK.1 * interval)), ..Slack::default() };
         // refused or stopped: the next audio asks again
         if let Ok(answer) = self.engine.transcribe(Request { purpose, pass, owner, slack, job }) {
             slot.last_window = length;
             slot.in_flight = Some(InFlight { length, since: Instant::now(), degraded, answer });
         }
+    }
+
+    /// How long work may wait; that of a call whose sound comes faster than it was spoken waits for no mates.
+    fn slack(&self, seconds: f64) -> Duration {
+        let live = !(self.in_step || self.owner.hurried);
+        Duration::from_secs_f64(if live { seconds.max(0.0) } else { 0.0 })
     }
 
     async fn rolling(
@@ -373,11 +426,14 @@ impl CallTask {
         if text.is_empty() {
             return;
         }
-        let Some(Speaking { number, start, .. }) = slot.channel.speaking() else { return };
+        let Some(Speaking { number: Some(number), stretch, start, .. }) = slot.channel.speaking() else { return };
         let end = slot.channel.media(start + job.length);
-        slot.rolling.revisions += 1;
         let start = slot.channel.media(start);
-        let tail = self.redactor.partial(index as u8, start, &text);
+        // what is to be hidden may show in what was said before
+        let Some(before) = self.before(index, stretch, start) else { return };
+        let tail = self.redactor.partial(index as u8, start, &text, &before);
+        let slot = &mut self.slots[index];
+        slot.rolling.revisions += 1;
         let metrics = self.engine.metrics();
         if !self.owner.hurried {
             metrics.partial_latency.observe(job.since.elapsed().as_secs_f64());
@@ -402,6 +458,8 @@ impl CallTask {
         let event = match made {
             Ok(made) => made.map(EventBody::Final),
             Err(EngineError::Stopped) => return Err(EngineError::Stopped),
+            // what follows would come out otherwise; nothing more is acknowledged, so the call can be taken up again
+            Err(error) if self.order.get(key).is_some_and(|pending| pending.again) => return Err(error),
             // the sound was heard but cannot be written down: say so instead of keeping silent
             Err(error) => {
                 tracing::error!(%error, "an utterance could not be recognised");

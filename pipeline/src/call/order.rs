@@ -5,7 +5,9 @@
 
 use std::{collections::BTreeMap, ops::Bound};
 
-use sotto_events::{EventBody, MediaTime, SafePoint};
+use sotto_events::{EventBody, Final, MediaTime, SafePoint};
+
+use crate::channel::Utterance;
 
 /// When something was decided, on which channel, and its number.
 pub(super) type Key = (MediaTime, u8, u64);
@@ -17,18 +19,24 @@ pub(super) struct Pending {
     pub safe: Option<SafePoint>,
     /// Where the utterance lies that this is about.
     pub span: Option<(MediaTime, MediaTime)>,
+    /// Where the stretch of speech begins that the utterance belongs to.
+    pub begun: MediaTime,
+    /// The utterance is in events already.
+    pub again: bool,
     pub ready: bool,
 }
 
 impl Pending {
     /// Something that waits for its turn alone.
     pub fn decided(event: Option<EventBody>, safe: Option<SafePoint>) -> Self {
-        Self { event, safe, span: None, ready: true }
+        Self { event, safe, span: None, begun: MediaTime::ZERO, again: false, ready: true }
     }
 
     /// An utterance that waits for its final.
-    pub fn utterance(span: (MediaTime, MediaTime), safe: SafePoint) -> Self {
-        Self { event: None, safe: Some(safe), span: Some(span), ready: false }
+    pub fn utterance(utterance: &Utterance, safe: SafePoint) -> Self {
+        let span = Some((utterance.start, utterance.end));
+        let (begun, again) = (utterance.stretch, utterance.again);
+        Self { event: None, safe: Some(safe), span, begun, again, ready: false }
     }
 }
 
@@ -69,15 +77,30 @@ impl Order {
 
     /// Where the utterances lie that are not told yet.
     pub fn spans(&self) -> impl Iterator<Item = (MediaTime, MediaTime)> {
-        self.pending.values().filter_map(|pending| pending.span)
+        self.pending.values().filter(|pending| !pending.again).filter_map(|pending| pending.span)
     }
 
     /// The next utterance of the same channel, if one begins until `soon`. One that came to no words is passed over.
-    pub fn follower(&self, key: Key, soon: MediaTime) -> Option<&Pending> {
+    pub fn follower(&self, key: Key, soon: MediaTime) -> Option<(Key, &Pending)> {
         let later = self.pending.range((Bound::Excluded(key), Bound::Unbounded));
-        let mut same = later.filter(|((_, channel, _), _)| *channel == key.1).map(|(_, pending)| pending);
-        same.find(|pending| {
+        let mut same = later.filter(|((_, channel, _), _)| *channel == key.1).map(|(&key, pending)| (key, pending));
+        same.find(|(_, pending)| {
             pending.span.is_some_and(|(start, _)| start <= soon) && !(pending.ready && pending.event.is_none())
         })
+    }
+
+    /// The finals of a channel that are not told yet, each with where its stretch of speech begins; `None` while one of
+    /// them is not made.
+    pub fn untold(&self, channel: u8) -> Option<Vec<(MediaTime, &Final)>> {
+        let own = |(key, pending): &(&Key, &Pending)| key.1 == channel && pending.span.is_some();
+        let mut finals = Vec::new();
+        for (_, pending) in self.pending.iter().filter(own) {
+            match &pending.event {
+                _ if !pending.ready => return None,
+                Some(EventBody::Final(made)) => finals.push((pending.begun, made)),
+                _ => {}
+            }
+        }
+        Some(finals)
     }
 }

@@ -7,7 +7,10 @@ use super::{
     CallOutput, CallTask, Slot,
     order::{Key, Pending},
 };
-use crate::redact;
+use crate::{
+    channel::Speaking,
+    redact::{Around, append},
+};
 
 impl CallTask {
     /// Gives out what is ready and whose turn has come.
@@ -19,12 +22,23 @@ impl CallTask {
             let Some(pending) = self.order.take(key) else { break };
             if let Some(safe) = pending.safe {
                 self.safe[usize::from(key.1)] = safe;
-                moved = true;
+                moved |= !pending.again;
             }
             match pending.event {
                 None => {}
                 Some(EventBody::Final(made)) => {
-                    let made = self.redact(made, next.as_deref());
+                    let (index, begun, pause) = (usize::from(key.1), pending.begun, self.context_pause());
+                    let mut told = std::mem::take(&mut self.slots[index].told);
+                    if pending.again {
+                        told.add(begun, pause, &made, &made.text);
+                        self.slots[index].told = told;
+                        continue;
+                    }
+                    let heard = made.clone();
+                    let made =
+                        self.redact(made, Around { before: told.before(begun, heard.start, pause), after: &next });
+                    told.add(begun, pause, &heard, &made.text);
+                    self.slots[index].told = told;
                     let moments = self.scoring.add(&made);
                     spoken = true;
                     events.push(self.number(EventBody::Final(made)));
@@ -57,8 +71,8 @@ impl CallTask {
     /// Up to here everything that was said is in finals.
     fn written_down(&self) -> MediaTime {
         let open = |slot: &Slot| match slot.channel.speaking() {
-            Some(speaking) => slot.channel.media(speaking.start),
-            None => slot.channel.watermark(),
+            Some(Speaking { number: Some(_), start, .. }) => slot.channel.media(start),
+            _ => slot.channel.watermark(),
         };
         let pending = self.order.spans().map(|(start, _)| start);
         // a channel whose audio has ended waits for nothing more
@@ -68,7 +82,9 @@ impl CallTask {
 
     /// Samples heard of the channel that is furthest.
     pub(super) fn heard(&self) -> u64 {
-        self.slots.iter().map(|slot| slot.channel.end()).max().unwrap_or(0)
+        let ends = self.slots.iter().map(|slot| slot.channel.end());
+        // of a call that is taken up nothing may have been heard again yet
+        ends.chain(self.safe.iter().map(|safe| safe.told)).max().unwrap_or(0)
     }
 
     fn number(&mut self, body: EventBody) -> CallEvent {
@@ -77,8 +93,8 @@ impl CallTask {
         CallEvent { seq: self.seq, body }
     }
 
-    fn redact(&mut self, made: Final, next: Option<&str>) -> Final {
-        let made = self.redactor.redact(made, next);
+    fn redact(&mut self, made: Final, around: Around<'_>) -> Final {
+        let made = self.redactor.redact(made, around);
         let metrics = self.engine.metrics();
         for kind in made.words.iter().filter_map(|word| Redaction::of_marker(&word.text)) {
             metrics.redactions.with_label_values(&[kind.name()]).inc();
@@ -86,26 +102,43 @@ impl CallTask {
         made
     }
 
-    /// What follows a final that ends in digits: the text of the next one on its channel, or that there is none. `None`
-    /// when that is not known yet. Depends on the sound alone.
-    fn look_ahead(&self, key: Key, all: bool) -> Option<Option<String>> {
-        let Some(Pending { event: Some(EventBody::Final(made)), .. }) = self.order.get(key) else {
-            return Some(None);
-        };
-        if !self.redactor.is_open(made) {
-            return Some(None);
+    fn context_pause(&self) -> MediaTime {
+        MediaTime::from_micros((self.settings.endpoint.context_pause * 1e6) as u64)
+    }
+
+    /// What was said before what is being spoken, from `start` on in the stretch that begins at `stretch`; `None` while not
+    /// all of it is known.
+    pub(super) fn before(&self, index: usize, stretch: MediaTime, start: MediaTime) -> Option<String> {
+        let (mut told, pause) = (self.slots[index].told.clone(), self.context_pause());
+        for (begun, made) in self.order.untold(index as u8)? {
+            told.add(begun, pause, made, &made.text);
         }
-        let soon = MediaTime::from_micros(made.end.micros() + redact::HOLD);
-        match self.order.follower(key, soon) {
-            Some(pending) if !pending.ready => None,
-            Some(Pending { event: Some(EventBody::Final(next)), .. }) => Some(Some(next.text.clone())),
-            _ if all => Some(None),
-            _ => {
-                let slot = self.slots.get(usize::from(key.1))?;
-                let speaking = slot.channel.speaking().is_some_and(|now| slot.channel.media(now.start) <= soon);
-                (!speaking && slot.channel.watermark() > soon).then_some(None)
+        Some(told.before(stretch, start, pause).to_owned())
+    }
+
+    /// What follows a final that ends in what may be the beginning of something hidden, on its channel, as far as that
+    /// decides; nothing after others. `None` when that is not known yet. Depends on the sound alone.
+    fn look_ahead(&self, key: Key, all: bool) -> Option<String> {
+        let mut after = String::new();
+        let Some(Pending { event: Some(EventBody::Final(made)), begun, again: false, .. }) = self.order.get(key) else {
+            return Some(after);
+        };
+        let slot = self.slots.get(usize::from(key.1))?;
+        let before = slot.told.before(*begun, made.start, self.context_pause());
+        let (mut last, mut end, mut followers) = (key, made.end, 0);
+        while let Some(soon) = self.redactor.open_until(made, Around { before, after: &after }, (followers, end)) {
+            match self.order.follower(last, soon) {
+                Some((_, pending)) if !pending.ready => return None,
+                Some((key, Pending { event: Some(EventBody::Final(next)), .. })) => {
+                    append(&mut after, &next.text);
+                    (last, end, followers) = (key, next.end, followers + 1);
+                }
+                _ if all => break,
+                _ if slot.channel.earliest() <= soon => return None,
+                _ => break,
             }
         }
+        Some(after)
     }
 
     fn is_turn(&self, (time, channel, _): Key) -> bool {

@@ -32,7 +32,7 @@ use self::{
 use crate::{
     metrics::PipelineMetrics,
     models::{ModelError, Models},
-    recogniser::Job,
+    recogniser::{Job, Tokenizer},
     settings::{PartialSettings, Recognisers},
     vad::VadLane,
 };
@@ -331,6 +331,8 @@ pub struct Engine {
 struct Inner {
     shared: Arc<Shared>,
     two_passes: bool,
+    /// One for each recogniser.
+    tokenizers: Vec<Arc<Tokenizer>>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
@@ -346,6 +348,8 @@ impl Engine {
         let names = if two_passes { vec![partials.as_str(), finals] } else { vec![partials.as_str()] };
         let stations =
             (0..count.div_ceil(THREADS)).map(|_| Station::new(models, &names)).collect::<Result<Vec<_>, _>>()?;
+        let desks = stations.first().map_or(&[][..], |station: &Station| &station.desks);
+        let tokenizers = desks.iter().map(|desk| Arc::clone(&desk.about.tokenizer)).collect();
         let shared = Arc::new(Shared {
             queues: Mutex::new(Queues {
                 voice: Vec::new(),
@@ -377,12 +381,21 @@ impl Engine {
                 .map_err(|error| ModelError::Runtime(error.to_string()))?;
             threads.push(thread);
         }
-        Ok(Self { inner: Arc::new(Inner { shared, two_passes, threads }) })
+        Ok(Self { inner: Arc::new(Inner { shared, two_passes, tokenizers, threads }) })
     }
 
     /// Which pass writes finals: the second, if it has a recogniser of its own.
     pub fn finals_pass(&self) -> Pass {
         if self.inner.two_passes { Pass::Second } else { Pass::First }
+    }
+
+    /// The tokens of the recogniser that is asked in a pass.
+    pub fn tokenizer(&self, pass: Pass) -> &Tokenizer {
+        let tokenizers = &self.inner.tokenizers;
+        match pass {
+            Pass::First => &tokenizers[0],
+            Pass::Second => &tokenizers[tokenizers.len() - 1],
+        }
     }
 
     /// Where the engine counts.

@@ -36,7 +36,8 @@ impl Tokenizer {
     }
 
     /// Number of tokens.
-    pub(super) fn len(&self) -> usize {
+    #[expect(clippy::len_without_is_empty, reason = "no vocabulary is empty")]
+    pub fn len(&self) -> usize {
         self.pieces.len()
     }
 

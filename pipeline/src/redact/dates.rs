@@ -72,6 +72,18 @@ pub fn births(words: &Words<'_>, runs: &[Run], expected: bool) -> Vec<Range<usiz
     found
 }
 
+/// Where a date begins that goes on to the end of the words: with a month, and not that alone, since "may" is a verb too,
+/// or with what a month follows.
+pub fn open(words: &Words<'_>, runs: &[Run]) -> Option<usize> {
+    let date = |from: &usize| {
+        let span = trimmed(words, *from..words.len());
+        let month = span.len() > 1 && span.clone().any(|index| MONTHS.contains(&words.at(index)));
+        let day = || ordinal(words.at(span.start)) && words.at(words.len() - 1) == "of";
+        stretch(words, runs, *from) == words.len() && (month || day())
+    };
+    (0..words.len()).find(date)
+}
+
 fn stretch(words: &Words<'_>, runs: &[Run], from: usize) -> usize {
     let mut at = from;
     loop {

@@ -19,6 +19,11 @@ const SPOKEN: [&str; 4] = ["email", "e-mail", "mail", "underscore"];
 /// Most words of the part before "at".
 const LOCAL: usize = 10;
 
+/// Whether one may follow, or be what is said.
+pub fn are_spoken_of(words: &Words<'_>) -> bool {
+    (0..words.len()).any(|at| matches!(words.at(at), "email" | "e-mail"))
+}
+
 /// Stretches of words that are addresses. `expected`: somebody has asked for one.
 pub fn emails(words: &Words<'_>, expected: bool) -> Vec<Range<usize>> {
     let mut found = Vec::new();

@@ -5,9 +5,10 @@
 //! every number of twelve digits and more is hidden, shorter ones by a cue near them, by what was asked for before, or
 //! from seven digits on.
 //!
-//! **Over several utterances.** A final that ends in a few digits is held back until what follows on its channel is
-//! known ([`HOLD`]): "4111", "1111" is hidden from its first digit. What goes on where a hidden number broke off is
-//! hidden too ([`CHAIN`]).
+//! **Over several utterances.** A pause may end an utterance anywhere, in a number too. So a final is read along with what
+//! was said just before, and one that ends in what may be the beginning of something hidden (a few digits, half a date, an
+//! address that was asked for) is held back until what follows on its channel is known ([`HOLD`]): "41", "11", "11" is
+//! hidden from its first digit. What goes on where a hidden number broke off is hidden too ([`CHAIN`]).
 //!
 //! **State.** What was asked for, and which number is being read out, follow from the redacted finals before
 //! ([`Redactor::follow`]), so a call that is taken up elsewhere comes out the same. All times are media time.
@@ -34,8 +35,10 @@ const ASKED: u64 = 30_000_000;
 /// How soon speech must go on to belong to the number before it, in microseconds.
 pub const HOLD: u64 = 2_500_000;
 const CHAIN: u64 = 6_000_000;
-/// Fewest digits, over two utterances, of a number that is read out in pieces.
+/// Fewest digits, over several utterances, of a number that is read out in pieces.
 const JOINED: usize = 5;
+/// Most utterances that one is held back for.
+const FOLLOWERS: usize = 6;
 /// Fewest digits after what is written like a time of day that make it the beginning of a number.
 const AFTER_TIME: usize = 3;
 /// Digits at the end of a partial that are hidden until it is known what they become.
@@ -86,6 +89,38 @@ impl RedactionSettings {
     }
 }
 
+/// What is said around an utterance by who says it, as it was heard: just before it, and after it where that decides.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Around<'a> {
+    pub before: &'a str,
+    pub after: &'a str,
+}
+
+impl Around<'_> {
+    /// With `text` between, as if it were said in one go, and how many words come before it.
+    fn with(&self, text: &str) -> (String, usize) {
+        let mut whole = self.before.to_owned();
+        let from = self.before.split_whitespace().count();
+        for text in [text, self.after] {
+            append(&mut whole, text);
+        }
+        (whole, from)
+    }
+}
+
+/// Adds what is said next. Marks at the end of what was said before go: whether a sentence is over there is a guess.
+pub fn append(whole: &mut String, text: &str) {
+    let open = whole.trim_end_matches(['.', ',', '!', '?', ';', ':']);
+    // a mark by itself counts as a word
+    if !open.is_empty() && !open.ends_with(char::is_whitespace) {
+        whole.truncate(open.len());
+    }
+    if !whole.is_empty() && !text.is_empty() {
+        whole.push(' ');
+    }
+    whole.push_str(text);
+}
+
 /// Words that are hidden, and as what.
 type Span = (Range<usize>, Redaction);
 
@@ -102,39 +137,77 @@ pub struct Redactor {
     settings: RedactionSettings,
     /// What was asked for last, and until when an answer is expected.
     asked: Option<(Redaction, MediaTime)>,
+    /// On which channel.
+    asker: Option<u8>,
     /// By channel.
     chains: BTreeMap<u8, Chain>,
 }
 
 impl Redactor {
     pub fn new(settings: RedactionSettings) -> Self {
-        Self { settings, asked: None, chains: BTreeMap::new() }
+        Self { settings, asked: None, asker: None, chains: BTreeMap::new() }
     }
 
-    /// Whether a final ends in digits that may be the beginning of a number that is hidden.
-    pub fn is_open(&self, made: &Final) -> bool {
+    /// Until when what follows decides what is to be hidden of a final, given so many utterances, the last of which ended
+    /// then; `None` when nothing does.
+    pub fn open_until(
+        &self,
+        made: &Final,
+        around: Around<'_>,
+        (followers, end): (usize, MediaTime),
+    ) -> Option<MediaTime> {
+        if followers >= FOLLOWERS {
+            return None;
+        }
+        let after = |end: MediaTime| MediaTime::from_micros(end.micros() + HOLD);
+        if self.number_is_open(made, around) {
+            return Some(after(end));
+        }
+        (self.date_is_open(made, around) || self.address_is_open(made, around)).then(|| after(made.end))
+    }
+
+    /// It ends in digits that may be the beginning of a number that is hidden.
+    fn number_is_open(&self, made: &Final, around: Around<'_>) -> bool {
         let words = Words::of(&made.text);
         let expected = self.number_expected(made.channel, made.start);
-        let last = runs(&words, expected).pop().filter(|run| run.words.end == words.len());
-        let hidden = self.spans((made.channel, made.start), &words, false);
-        last.is_some_and(|run| {
-            !run.amount
-                && !hidden.iter().any(|(span, _)| span.end == run.words.end)
-                && self.settings.hides(Redaction::Digits)
-        })
+        let Some(last) = runs(&words, expected).pop().filter(|run| run.words.end == words.len() && !run.amount) else {
+            return false;
+        };
+        let before = Around { after: "", ..around };
+        let hidden = self.spans_in((made.channel, made.start), &made.text, before, false);
+        let known = hidden.iter().any(|(span, _)| span.end == last.words.end);
+        let after = Words::of(around.after);
+        let rest = || runs(&after, expected).into_iter().next().filter(|run| run.words.start <= 2);
+        let goes_on = |run: Run| run.words.end == after.len() && last.digits.len() + run.digits.len() < JOINED;
+        let open = words::are_fillers(&after) || rest().is_some_and(goes_on);
+        !known && self.settings.hides(Redaction::Digits) && open
     }
 
-    /// Hides what must not be kept. `next` is the text of the final that follows on the same channel within [`HOLD`].
-    pub fn redact(&mut self, made: Final, next: Option<&str>) -> Final {
-        let mut spans = {
-            let words = Words::of(&made.text);
-            let mut spans = self.spans((made.channel, made.start), &words, false);
-            let expected = self.number_expected(made.channel, made.start);
-            spans.extend(
-                next.and_then(|next| joined(&words, next, expected)).filter(|(_, kind)| self.settings.hides(*kind)),
-            );
-            spans
-        };
+    /// It ends in a date that may be one of birth once its year is there.
+    fn date_is_open(&self, made: &Final, around: Around<'_>) -> bool {
+        let (text, _) = Around { before: "", ..around }.with(&made.text);
+        let words = Words::of(&text);
+        self.settings.hides(Redaction::DateOfBirth)
+            && dates::open(&words, &runs(&words, false)).is_some_and(|from| from < Words::of(&made.text).len())
+    }
+
+    /// An address was asked for, and it has none yet.
+    fn address_is_open(&self, made: &Final, around: Around<'_>) -> bool {
+        let (text, _) = around.with(&made.text);
+        let words = Words::of(&text);
+        let asked = || self.address_expected(made.channel, made.start) || email::are_spoken_of(&words);
+        self.settings.hides(Redaction::Email)
+            && !made.text.ends_with('?')
+            && asked()
+            && email::emails(&words, true).is_empty()
+    }
+
+    /// Hides what must not be kept.
+    pub fn redact(&mut self, made: Final, around: Around<'_>) -> Final {
+        let mut spans = self.spans_in((made.channel, made.start), &made.text, around, false);
+        let expected = self.number_expected(made.channel, made.start);
+        let joined = joined(&Words::of(&made.text), around.after, expected);
+        spans.extend(joined.filter(|(_, kind)| self.settings.hides(*kind)));
         settle(&mut spans);
         let made = hide(made, &spans);
         self.follow(&made);
@@ -147,13 +220,15 @@ impl Redactor {
         for cue in cues(&words).into_iter().filter(|cue| cue.asks) {
             if let Subject::Personal(kind) = cue.subject {
                 self.asked = Some((kind, MediaTime::from_micros(made.end.micros() + ASKED)));
+                self.asker = Some(made.channel);
             }
         }
         // the marker of a number at the end: it may go on
         let last = (0..words.len()).rev().take(2).find_map(|index| Redaction::of_marker(words.shown[index]));
-        match last.filter(|kind| !matches!(kind, Redaction::Name | Redaction::Email | Redaction::DateOfBirth)) {
+        match last.filter(|&kind| kind != Redaction::Name) {
             Some(kind) => {
-                let until = MediaTime::from_micros(made.end.micros() + CHAIN);
+                let number = !matches!(kind, Redaction::Email | Redaction::DateOfBirth);
+                let until = MediaTime::from_micros(made.end.micros() + if number { CHAIN } else { HOLD });
                 self.chains.insert(made.channel, Chain { kind, until });
                 // somebody who reads out a number in pieces is still answering
                 if let Some((asked, end)) = &mut self.asked
@@ -162,30 +237,48 @@ impl Redactor {
                     *end = (*end).max(MediaTime::from_micros(made.end.micros() + ASKED));
                 }
             }
+            None if words::are_fillers(&words) => {}
             None => drop(self.chains.remove(&made.channel)),
         }
     }
 
-    /// Hides in a partial: what a final would hide, and digits whose end is not known yet.
-    pub fn partial(&self, channel: u8, start: MediaTime, text: &str) -> String {
+    /// Hides in a partial: what a final would hide, and digits whose end is not known yet. `before` was said just before.
+    pub fn partial(&self, channel: u8, start: MediaTime, text: &str, before: &str) -> String {
         let words = Words::of(text);
-        let mut spans = self.spans((channel, start), &words, true);
+        let mut spans = self.spans_in((channel, start), text, Around { before, after: "" }, true);
         // what a number is may change with every digit that follows
         let number = |kind: &Redaction| {
             matches!(kind, Redaction::Card | Redaction::NationalId | Redaction::Account | Redaction::Phone)
         };
         spans.iter_mut().filter(|(_, kind)| number(kind)).for_each(|(_, kind)| *kind = Redaction::Digits);
         let expected = self.number_expected(channel, start);
-        for run in runs(&words, expected).into_iter().filter(|run| expected || !run.time) {
-            let open = run.words.end == words.len() && run.digits.len() >= OPEN;
+        let (whole, from) = Around { before, after: "" }.with(text);
+        let whole = Words::of(&whole);
+        for run in runs(&whole, expected).into_iter().filter(|run| expected || !run.time) {
+            let open = run.words.end == whole.len() && run.digits.len() >= OPEN;
             if self.settings.hides(Redaction::Digits)
                 && (open || run.digits.len() >= 4 || (expected && run.digits.len() >= 2))
             {
-                spans.push((run.words.clone(), Redaction::Digits));
+                let own = run.words.start.saturating_sub(from)..run.words.end.saturating_sub(from);
+                spans.push((own, Redaction::Digits));
             }
         }
         settle(&mut spans);
         masked(&words, &spans).join(" ")
+    }
+
+    /// What is to be hidden of a text: by itself, and as a part of what is said around it.
+    fn spans_in(&self, at: (u8, MediaTime), text: &str, around: Around<'_>, unfinished: bool) -> Vec<Span> {
+        let words = Words::of(text);
+        let mut spans = self.spans(at, &words, unfinished);
+        if !(around.before.is_empty() && around.after.is_empty()) {
+            let (whole, from) = around.with(text);
+            let own = |index: usize| index.saturating_sub(from).min(words.len());
+            let parts = self.spans(at, &Words::of(&whole), unfinished);
+            spans.extend(parts.into_iter().map(|(span, kind)| (own(span.start)..own(span.end), kind)));
+        }
+        spans.retain(|(span, _)| !span.is_empty());
+        spans
     }
 
     fn spans(&self, (channel, start): (u8, MediaTime), words: &Words<'_>, unfinished: bool) -> Vec<Span> {
@@ -199,7 +292,7 @@ impl Redactor {
         let chain = self.chain_at(channel, start);
         let in_date = |run: &&Run| births.iter().any(|span| span.start <= run.words.start && run.words.end <= span.end);
         for run in runs.iter().filter(|run| !in_date(run) || run.digits.len() >= 12) {
-            let goes_on = chain.filter(|_| run.words.start <= 2);
+            let goes_on = chain.filter(|&kind| run.words.start <= 2 && kind != Redaction::Email);
             let kind =
                 numbers::kind(run, &cues, asked.filter(|kind| !matches!(kind, Redaction::Name | Redaction::Email)))
                     .or(goes_on);
@@ -207,7 +300,9 @@ impl Redactor {
         }
         spans.extend(births.into_iter().map(|span| (span, Redaction::DateOfBirth)));
         spans.extend(
-            email::emails(words, asked == Some(Redaction::Email)).into_iter().map(|span| (span, Redaction::Email)),
+            email::emails(words, asked == Some(Redaction::Email) || chain == Some(Redaction::Email))
+                .into_iter()
+                .map(|span| (span, Redaction::Email)),
         );
         let named = asked == Some(Redaction::Name);
         spans.extend(names::names(words, named, unfinished).into_iter().map(|span| (span, Redaction::Name)));
@@ -215,10 +310,16 @@ impl Redactor {
         spans
     }
 
+    /// Whether somebody else has asked for an address, or one is being said.
+    fn address_expected(&self, channel: u8, time: MediaTime) -> bool {
+        let asked = self.asked_at(time) == Some(Redaction::Email) && self.asker != Some(channel);
+        asked || self.chain_at(channel, time) == Some(Redaction::Email)
+    }
+
     /// Whether somebody has asked for a number, or one is being read out.
     fn number_expected(&self, channel: u8, time: MediaTime) -> bool {
         let asked = self.asked_at(time).is_some_and(|kind| !matches!(kind, Redaction::Name | Redaction::Email));
-        asked || self.chain_at(channel, time).is_some()
+        asked || self.chain_at(channel, time).is_some_and(|kind| kind != Redaction::Email)
     }
 
     fn asked_at(&self, time: MediaTime) -> Option<Redaction> {

@@ -23,22 +23,80 @@ fn said(channel: u8, start: f64, text: &str) -> Final {
 }
 
 fn alone(text: &str) -> String {
-    Redactor::new(RedactionSettings::default()).redact(said(0, 0.0, text), None).text
+    Redactor::new(RedactionSettings::default()).redact(said(0, 0.0, text), Around::default()).text
 }
 
-/// A conversation, one utterance a line, `a` and `c` for who speaks; gives what is kept.
+/// A conversation, one utterance a line, `a` and `c` for who speaks, with a second between two; gives what is kept.
 fn talk(lines: &[(&str, &str)]) -> Vec<String> {
+    talk_with(lines, false)
+}
+
+/// The same where each utterance of a speaker follows soon on the one before it.
+fn talk_with(lines: &[(&str, &str)], soon: bool) -> Vec<String> {
     let mut redactor = Redactor::new(RedactionSettings::default());
-    let mut start = 0.0;
-    let mut out = Vec::new();
+    let (mut start, mut out) = (0.0, Vec::new());
+    let mut before = String::new();
     for (index, (who, text)) in lines.iter().enumerate() {
-        let next = lines.get(index + 1).filter(|(next, _)| next == who).map(|(_, text)| *text);
         let made = said(u8::from(*who == "c"), start, text);
-        let next = next.filter(|_| redactor.is_open(&made));
+        if index == 0 || !soon || lines[index - 1].0 != *who {
+            before.clear();
+        }
+        let (mut after, mut followers) = (String::new(), 0);
+        for (_, next) in lines[index + 1..].iter().take_while(|(next, _)| next == who) {
+            if redactor.open_until(&made, Around { before: &before, after: &after }, (followers, made.end)).is_none() {
+                break;
+            }
+            append(&mut after, next);
+            followers += 1;
+        }
         start = made.end.seconds() + 1.0;
-        out.push(redactor.redact(made, next).text);
+        out.push(redactor.redact(made, Around { before: &before, after: &after }).text);
+        append(&mut before, text);
     }
     out
+}
+
+#[test]
+fn mr8_a_number_read_out_digit_by_digit_is_hidden_from_its_first_one() {
+    let kept = talk(&[("c", "So it's 4."), ("c", "One."), ("c", "1"), ("c", "1."), ("c", "7."), ("c", "That's it.")]);
+    assert_eq!(kept, ["So it's [account].", "[account].", "[account]", "[account].", "[account].", "That's it."]);
+    let kept = talk(&[("c", "So it's 555."), ("c", "Uh."), ("c", "0199."), ("c", "That's it.")]);
+    assert_eq!(kept, ["So it's [phone].", "Uh.", "[phone].", "That's it."]);
+    // four digits that nobody asked for are nobody's
+    let few = ["So it's 4.", "One.", "1.", "1.", "That's it."];
+    assert_eq!(talk(&few.map(|line| ("c", line))), few);
+}
+
+#[test]
+fn mr8_what_goes_on_after_a_longer_pause_is_hidden_too() {
+    let kept = talk(&[("c", "On March 5th."), ("c", "1980."), ("c", "That's it.")]);
+    assert_eq!(kept, ["On [date-of-birth].", "[date-of-birth].", "That's it."]);
+    let kept = talk(&[("c", "The third of."), ("c", "May 1980."), ("c", "That's it.")]);
+    assert_eq!(kept, ["The [date-of-birth].", "[date-of-birth].", "That's it."]);
+    let kept = talk(&[("c", "My email is ann dot lee at."), ("c", "Example dot com.")]);
+    assert_eq!(kept, ["My email is [email].", "[email]."]);
+    // who asks is not who answers
+    let mut redactor = Redactor::new(RedactionSettings::default());
+    redactor.redact(said(0, 0.0, "What is your email address?"), Around::default());
+    let until = |channel, text| redactor.open_until(&said(channel, 2.0, text), Around::default(), (0, MediaTime::ZERO));
+    assert_eq!(until(0, "Take your time."), None);
+    assert!(until(1, "Sure, ann.").is_some());
+    assert_eq!((until(0, "Yes, you may."), until(1, "Ann at example.com")), (None, None));
+}
+
+#[test]
+fn mr8_ci4_what_is_said_before_a_pause_counts_behind_it() {
+    for (lines, wanted) in [
+        (["My name is.", "Patricia Brown."], ["My name is.", "[name]."]),
+        (["This is Grace.", "Holloway, hi."], ["This is [name].", "[name], hi."]),
+        (["I was born on.", "May 3rd."], ["I was born on.", "[date-of-birth]."]),
+        (["It's March 5th.", "1980."], ["It's [date-of-birth].", "[date-of-birth]."]),
+        (["The account.", "Is 88231."], ["The account.", "Is [account]."]),
+        (["My email is ann dot lee at.", "Example dot com."], ["My email is [email].", "[email]."]),
+        (["That is all.", "Thanks, bye."], ["That is all.", "Thanks, bye."]),
+    ] {
+        assert_eq!(talk_with(&lines.map(|line| ("c", line)), true), wanted);
+    }
 }
 
 #[test]
@@ -184,20 +242,25 @@ fn partials_hide_what_may_become_a_number() {
         ("Harbor Bank. This is grace.", "Harbor Bank. This is [name]."),
         ("Thank you very much.", "Thank you very much."),
     ] {
-        assert_eq!(redactor.partial(0, MediaTime::ZERO, text), wanted);
+        assert_eq!(redactor.partial(0, MediaTime::ZERO, text, ""), wanted);
     }
+    let shown = |before: &str, text: &str| redactor.partial(0, MediaTime::ZERO, text, before);
+    assert_eq!(shown("Yes it's 447.", "912 and that's it"), "[digits] and that's it");
+    assert_eq!(shown("My name is.", "Dan"), "[name]");
 }
 
 #[test]
 fn a_tenant_may_leave_a_kind_in_the_clear() {
     let settings = RedactionSettings { name: false, ..RedactionSettings::default() };
-    let text = Redactor::new(settings).redact(said(0, 0.0, "My name is Dan, card number 4111 1111."), None).text;
+    let text =
+        Redactor::new(settings).redact(said(0, 0.0, "My name is Dan, card number 4111 1111."), Around::default()).text;
     assert_eq!(text, "My name is Dan, card number [card].");
 }
 
 #[test]
 fn words_keep_their_times() {
-    let made = Redactor::new(RedactionSettings::default()).redact(said(0, 1.0, "it's 4111 1111 1111 1111. okay"), None);
+    let made = Redactor::new(RedactionSettings::default())
+        .redact(said(0, 1.0, "it's 4111 1111 1111 1111. okay"), Around::default());
     let words: Vec<_> =
         made.words.iter().map(|word| (word.text.as_str(), word.start.micros(), word.end.micros())).collect();
     assert_eq!(words[1], ("[card].", 1_300_000, 2_500_000));
@@ -208,10 +271,13 @@ fn words_keep_their_times() {
 fn what_was_kept_is_enough_to_go_on() {
     let lines = ["What is your card number?", "It's 4111.", "1111."];
     let mut through = Redactor::new(RedactionSettings::default());
-    let kept: Vec<Final> =
-        lines.iter().enumerate().map(|(i, text)| through.redact(said(0, i as f64 * 3.0, text), None)).collect();
+    let kept: Vec<Final> = lines
+        .iter()
+        .enumerate()
+        .map(|(i, text)| through.redact(said(0, i as f64 * 3.0, text), Around::default()))
+        .collect();
     let mut resumed = Redactor::new(RedactionSettings::default());
     kept[..2].iter().for_each(|made| resumed.follow(made));
-    assert_eq!(resumed.redact(said(0, 6.0, lines[2]), None).text, kept[2].text);
+    assert_eq!(resumed.redact(said(0, 6.0, lines[2]), Around::default()).text, kept[2].text);
     assert_eq!(kept[2].text, "[card].");
 }

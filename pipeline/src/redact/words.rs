@@ -67,6 +67,11 @@ const UNITS: [&str; 39] = [
     "calls",
 ];
 
+/// Whether there is nothing in `words` but what may stand inside a number, if anything.
+pub fn are_fillers(words: &Words<'_>) -> bool {
+    words.len() <= 2 && words.bare.iter().all(|word| FILLERS.contains(&word.as_str()))
+}
+
 /// Every number in `words`, as long as it goes. `expected`: a number was asked for or is being read out, so words that
 /// sound like digits beside digits are digits.
 pub fn runs(words: &Words<'_>, expected: bool) -> Vec<Run> {

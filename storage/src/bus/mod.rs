@@ -49,9 +49,9 @@ pub struct Record {
     pub at: Timestamp,
 }
 
-/// How far a call is. Grows with every record, so that an older one that comes late is known by it.
+/// How far a call is. Grows with every record that tells something new, so that an older one that comes late is known by it.
 pub fn progress(seq: u64, safe: &[SafePoint]) -> u64 {
-    seq + safe.iter().map(|safe| safe.position).sum::<u64>()
+    seq + safe.iter().map(|safe| safe.position + safe.told).sum::<u64>()
 }
 
 impl Record {
