@@ -3,7 +3,7 @@ bisected.
 
 Sotto: two-sided calls through its own door, 8 kHz mu-law, sealed and stored, searched by `sotto-load capacity` with the
 objective that it has by default; redaction is off, since it may hold a final back until it knows what follows. Once with
-tiny for both passes, as the peers have it, once without partials, and once with the recognisers that it has by default.
+tiny for both passes and cuts as the peers have them, once so without partials, and once as it comes.
 
 sherpa-onnx: two-sided calls behind its own offline WebSocket server, finals only, best of its settings. Each side has a
 connection; an utterance is sent when the silence that ends it has lasted, the cuts being those of the cost benchmark.
@@ -71,10 +71,12 @@ def turned(channel: int, length: int) -> int:
 # different calls that are made of the streams
 CALLS = 64
 SOTTO = {
-    "sotto": ("Sotto, partials each 0.5 s, tiny for both", "tiny", True),
-    "sotto-finals": ("Sotto, finals only, tiny", "tiny", False),
-    "sotto-base": ("Sotto, partials each 0.5 s by tiny, finals by base", "base", True),
+    "sotto": ("Sotto, partials each 0.5 s, tiny for both, the peers' cuts", "tiny", True),
+    "sotto-finals": ("Sotto, finals only, tiny, the peers' cuts", "tiny", False),
+    "sotto-base": ("Sotto, partials each 0.5 s by tiny, finals by base, as it comes", "base", True),
 }
+# what cuts.py does; an utterance is heard alone then
+PEERS_CUTS = {"silence": 0.5, "post_roll": 0.2, "padding": 0.3, "context_pause": 0.0}
 CONFIGURATION = """
 data = "{folder}/data"
 [listen]
@@ -90,6 +92,8 @@ partials = "tiny"
 finals = "{finals}"
 [pipeline.partials]
 enabled = {partials}
+[pipeline.endpoint]
+{endpoint}
 [pipeline.redaction]
 {redaction}
 """
@@ -119,12 +123,14 @@ def started(name: str, command: list[str], log: Path, ready) -> subprocess.Popen
 class Sotto:
     """A server of its own, with a key for whoever sends calls."""
 
-    def __init__(self, program: str, folder: Path, finals: str, partials: bool):
+    def __init__(self, program: str, folder: Path, finals: str, partials: bool, endpoint: dict):
         self.program, self.folder = program, folder
         self.calls, self.api = free_port(), free_port()
         self.configuration = folder / "sotto.toml"
         redaction = "\n".join(f"{name} = false" for name in REDACTION)
-        values = {"folder": folder, "calls": self.calls, "api": self.api, "finals": finals, "redaction": redaction}
+        endpoint = "\n".join(f"{name} = {value}" for name, value in endpoint.items())
+        values = {"folder": folder, "calls": self.calls, "api": self.api, "finals": finals}
+        values |= {"redaction": redaction, "endpoint": endpoint}
         self.configuration.write_text(CONFIGURATION.format(**values, partials=str(partials).lower()))
 
     def ready(self) -> bool:
@@ -171,11 +177,14 @@ def sotto_keeps(name: str, chosen: argparse.Namespace, given: "Given") -> dict:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         sounds = write_calls(given, folder)
-        with Sotto(f"{chosen.programs}/sotto", folder, finals, partials) as server:
+        endpoint = PEERS_CUTS if finals == "tiny" else {}
+        with Sotto(f"{chosen.programs}/sotto", folder, finals, partials, endpoint) as server:
             command = [f"{chosen.programs}/sotto-load", "capacity", "--two-sided", "given", "--quiet"]
             command += ["--url", f"ws://127.0.0.1:{server.calls}/v1/stream", "--api", f"http://127.0.0.1:{server.api}"]
             command += ["--hold", f"{chosen.hold:g}s", "--from", str(chosen.start), "--confirm", "1", "--name", name]
             command += ["--out", str(folder)] + [word for sound in sounds for word in ("--audio", str(sound))]
+            for name in ("silence", "post_roll"):
+                command += [f"--{name.replace('_', '-')}", str(endpoint[name])] if endpoint else []
             # a number that is not kept is no failure
             subprocess.run(command, stdout=sys.stderr, env=os.environ | {"SOTTO_KEY": server.key})
             found = json.loads((folder / f"{name}.json").read_text())["capacity"]

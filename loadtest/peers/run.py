@@ -24,7 +24,9 @@ import words
 
 HERE = Path(__file__).parent
 INTERFACE = "--streams {streams} --partials {partials} --calls {calls} --json {json}"
+# as it comes, and with the cuts of the peers
 SOTTO = "{sotto} " + INTERFACE
+SOTTO_CUT = SOTTO + " --settings {here}/cuts.toml"
 # a run that hangs
 LIMIT = 3600
 
@@ -46,8 +48,10 @@ def peer(name: str, extra: str = "") -> str:
 
 
 SIDES = (
-    Side("sotto", "Sotto, partials", SOTTO, "0.5"),
-    Side("sotto-finals", "Sotto, finals only", SOTTO, "off"),
+    Side("sotto", "Sotto, partials", SOTTO_CUT, "0.5"),
+    Side("sotto-as-it-comes", "- finals after 0.25 s, with context", SOTTO, "0.5", "sotto"),
+    Side("sotto-finals", "Sotto, finals only", SOTTO_CUT, "off"),
+    Side("sotto-finals-as-it-comes", "- after 0.25 s, with context", SOTTO, "off", "sotto-finals"),
     Side("moonshine", "moonshine-voice 0.1.5, one thread, no copies of audio", peer("moonshine"), "0.5", "sotto", 10),
     Side("moonshine-copies", "- one thread, else as it comes", peer("moonshine", "--copies"), "0.5", "sotto", 10),
     Side("moonshine-as-it-comes", "- as it comes", peer("moonshine", "--as-it-comes"), "0.5", "sotto", 10),
@@ -170,7 +174,8 @@ def main() -> None:
         del sounds
         given = {}
         for side in sides:
-            count = own if side.beside else finals if side.partials == "off" else chosen.streams
+            sottos = finals if side.partials == "off" else chosen.streams
+            count = sottos if side.command.startswith("{sotto}") else own
             given[side.name] = Heard(count, sum(stream.seconds for stream in made[:count]), sum(speech[:count]))
         rounds: list[dict[str, dict]] = []
         for number in range(chosen.rounds):
