@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 from queue import Empty
 
@@ -75,8 +76,7 @@ SOTTO = {
     "sotto-finals": ("Sotto, finals only, tiny, the peers' cuts", "tiny", False),
     "sotto-base": ("Sotto, partials each 0.5 s by tiny, finals by base, as it comes", "base", True),
 }
-# what cuts.py does; an utterance is heard alone then
-PEERS_CUTS = {"silence": 0.5, "post_roll": 0.2, "padding": 0.3, "context_pause": 0.0}
+PEERS_CUTS = tomllib.loads(Path(__file__).with_name("cuts.toml").read_text())["endpoint"]
 CONFIGURATION = """
 data = "{folder}/data"
 [listen]
@@ -183,8 +183,8 @@ def sotto_keeps(name: str, chosen: argparse.Namespace, given: "Given") -> dict:
             command += ["--url", f"ws://127.0.0.1:{server.calls}/v1/stream", "--api", f"http://127.0.0.1:{server.api}"]
             command += ["--hold", f"{chosen.hold:g}s", "--from", str(chosen.start), "--confirm", "1", "--name", name]
             command += ["--out", str(folder)] + [word for sound in sounds for word in ("--audio", str(sound))]
-            for name in ("silence", "post_roll"):
-                command += [f"--{name.replace('_', '-')}", str(endpoint[name])] if endpoint else []
+            if endpoint:
+                command += ["--silence", str(endpoint["silence"]), "--post-roll", str(endpoint["post_roll"])]
             # a number that is not kept is no failure
             subprocess.run(command, stdout=sys.stderr, env=os.environ | {"SOTTO_KEY": server.key})
             found = json.loads((folder / f"{name}.json").read_text())["capacity"]
