@@ -194,7 +194,7 @@ impl Channel {
         let start = self.endpointer.speaking_since()?;
         Some(Speaking {
             number: (!self.is_told(start)).then_some(self.safe.utterances + 1),
-            stretch: self.media(self.endpointer.begun().unwrap_or(start)),
+            stretch: self.media(self.endpointer.begun(start)),
             start,
             now: self.endpointer.position(),
             voiced_end: self.endpointer.voiced_end()?,

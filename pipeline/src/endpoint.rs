@@ -84,13 +84,17 @@ impl Endpointer {
 
     /// No later utterance begins before this.
     pub fn earliest(&self) -> usize {
-        let quiet = || self.position().saturating_sub(self.pre_roll).max(self.before.map_or(0, |before| before.end));
-        self.speech.map_or_else(quiet, |speech| speech.start)
+        self.speech.map_or_else(|| self.with_pre_roll(self.position()), |speech| speech.start)
     }
 
-    /// Where what was said since the restart begins, if an utterance has ended since.
-    pub fn begun(&self) -> Option<usize> {
-        self.before.map(|before| before.start)
+    /// Where speech begins whose first voiced frame begins there: not within what was said before.
+    fn with_pre_roll(&self, voiced: usize) -> usize {
+        voiced.saturating_sub(self.pre_roll).max(self.before.map_or(0, |before| before.end))
+    }
+
+    /// Where the stretch of speech begins that an utterance from `start` on belongs to.
+    pub fn begun(&self, start: usize) -> usize {
+        self.before.map_or(start, |before| before.start)
     }
 
     /// End of the last voiced frame of the utterance that is being spoken.
@@ -111,7 +115,7 @@ impl Endpointer {
         let now = self.position();
         let level = if self.speech.is_some() { self.release } else { self.threshold };
         if probability >= level {
-            let start = frame_start.saturating_sub(self.pre_roll).max(self.before.map_or(0, |before| before.end));
+            let start = self.with_pre_roll(frame_start);
             let speech = self.speech.get_or_insert(Speech { start, voiced_end: now, voiced: 0 });
             speech.voiced_end = now;
             speech.voiced += FRAME;
@@ -143,8 +147,7 @@ impl Endpointer {
     }
 
     fn utterance(&self, Speech { start, voiced_end, .. }: Speech, end: usize, restart: Option<usize>) -> Decision {
-        let begun = self.before.map_or(start, |before| before.start);
-        Decision::Utterance { begun, start, voiced_end, end, restart }
+        Decision::Utterance { begun: self.begun(start), start, voiced_end, end, restart }
     }
 
     fn close(&mut self, speech: Speech, now: usize) -> Option<Decision> {
@@ -154,7 +157,7 @@ impl Endpointer {
             return self.quiet(now);
         }
         let end = (speech.voiced_end + self.post_roll).min(now);
-        let begun = self.before.map_or(speech.start, |before| before.start);
+        let begun = self.begun(speech.start);
         let more = self.context_pause > self.silence && end - begun < self.context_length;
         let restart = (!more).then_some(end.max(now.saturating_sub(self.pre_roll)));
         let decision = self.utterance(speech, end, restart);

@@ -28,12 +28,11 @@ impl CallTask {
                 None => {}
                 Some(EventBody::Final(made)) => {
                     let (index, begun, pause) = (usize::from(key.1), pending.begun, self.context_pause());
-                    let mut told = std::mem::take(&mut self.slots[index].told);
                     if pending.again {
-                        told.add(begun, pause, &made, &made.text);
-                        self.slots[index].told = told;
+                        self.slots[index].told.add(begun, pause, &made, &made.text);
                         continue;
                     }
+                    let mut told = std::mem::take(&mut self.slots[index].told);
                     let heard = made.clone();
                     let made =
                         self.redact(made, Around { before: told.before(begun, heard.start, pause), after: &next });
