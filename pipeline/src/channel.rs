@@ -59,7 +59,7 @@ pub struct Outcome {
 /// The utterance that is being spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Speaking {
-    /// Number the utterance will have; `None` for one that is in events already.
+    /// Number the utterance will have; `None` while it may be one that is in events already.
     pub number: Option<u64>,
     /// Where the stretch of speech begins that it belongs to.
     pub stretch: MediaTime,
@@ -79,6 +79,8 @@ pub struct Channel {
     release: f32,
     /// How much further an utterance may end when it is heard again, in samples: less than to the end of the next one.
     tolerance: u64,
+    /// Up to this sample of the call what was said is in events already though it is heard again; 0 when nothing is.
+    known: u64,
     safe: SafePoint,
     /// Samples since the safe point, at the call's rate.
     input: Vec<i16>,
@@ -109,6 +111,7 @@ impl Channel {
             endpointer: Endpointer::new(settings),
             release: settings.release,
             tolerance: (settings.silence / 2.0 * f64::from(rate)) as u64,
+            known: if safe.told > safe.position { safe.told } else { 0 },
             safe,
             input: Vec::new(),
             audio: Vec::new(),
@@ -192,12 +195,13 @@ impl Channel {
     /// The utterance that is being spoken, if one is.
     pub fn speaking(&self) -> Option<Speaking> {
         let start = self.endpointer.speaking_since()?;
+        let voiced_end = self.endpointer.voiced_end()?;
         Some(Speaking {
-            number: (!self.is_told(start)).then_some(self.safe.utterances + 1),
+            number: (!self.is_told(voiced_end)).then_some(self.safe.utterances + 1),
             stretch: self.media(self.endpointer.begun(start)),
             start,
             now: self.endpointer.position(),
-            voiced_end: self.endpointer.voiced_end()?,
+            voiced_end,
         })
     }
 
@@ -218,8 +222,7 @@ impl Channel {
 
     /// Whether what is said up to a sample is in events already. Heard again, sound of some codecs differs a little.
     fn is_told(&self, sample: usize) -> bool {
-        let heard_again = self.safe.told > self.safe.position;
-        heard_again && self.position(sample) <= self.safe.told + self.tolerance
+        self.known > 0 && self.position(sample) <= self.known + self.tolerance
     }
 
     fn position(&self, sample: usize) -> u64 {
@@ -338,6 +341,32 @@ mod tests {
         for frame in [1_000, 77, 8_000 * 30] {
             assert_eq!(whole(&samples, SafePoint::default(), frame), reference, "frames of {frame}");
         }
+    }
+
+    #[test]
+    fn what_is_being_spoken_has_its_number_unless_it_is_told_already() {
+        let samples = call();
+        let numbers = |from: SafePoint| {
+            let mut channel = Channel::new(8_000, &EndpointSettings::default(), from).unwrap();
+            let mut numbers = Vec::new();
+            for (index, chunk) in samples[from.position as usize..].chunks(160).enumerate() {
+                channel.push(from.position + 160 * index as u64, chunk);
+                drive(&mut channel, &mut Vec::new());
+                numbers.extend(channel.speaking().map(|speaking| speaking.number));
+            }
+            numbers.dedup();
+            numbers
+        };
+        let all: Vec<u64> = numbers(SafePoint::default()).into_iter().map(|number| number.unwrap()).collect();
+        assert!(all.len() >= 5, "{all:?}");
+        assert_eq!(all, (1..=all.len() as u64).collect::<Vec<u64>>());
+        let outcomes = whole(&samples, SafePoint::default(), 160);
+        let within = |outcome: &&Outcome| outcome.safe.told > outcome.safe.position && outcome.safe.utterances > 1;
+        let safe = outcomes.iter().find(within).unwrap().safe;
+        let later = numbers(safe);
+        assert_eq!(later[0], None);
+        let rest: Vec<u64> = later[1..].iter().flatten().copied().collect();
+        assert_eq!(rest, all[safe.utterances as usize..]);
     }
 
     #[test]

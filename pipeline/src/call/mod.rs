@@ -188,8 +188,8 @@ impl CallTask {
         })
     }
 
-    /// Takes in no audio while a partial is being made, so that recorded audio, however fast it comes, gets every
-    /// partial that a live call gets on an idle machine.
+    /// Takes in no audio while a partial is being made, so that recorded audio, however fast it comes, gets a partial
+    /// as often as the settings say, whatever the machine's load.
     #[must_use]
     pub fn in_step(mut self) -> Self {
         self.in_step = true;
@@ -388,7 +388,9 @@ impl CallTask {
         if slot.in_flight.is_some() {
             return;
         }
-        let (interval, degraded) = self.engine.cadence(&self.settings.partials);
+        // a recording's partials do not depend on what else the machine does
+        let asked = (self.settings.partials.interval, false);
+        let (interval, degraded) = if self.in_step { asked } else { self.engine.cadence(&self.settings.partials) };
         let due = heard / samples(interval) * samples(interval);
         if voiced <= slot.last_window || due <= slot.last_window {
             return;
