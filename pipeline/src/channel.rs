@@ -79,8 +79,8 @@ pub struct Channel {
     release: f32,
     /// How much further an utterance may end when it is heard again, in samples: less than to the end of the next one.
     tolerance: u64,
-    /// Up to this sample of the call what was said is in events already though it is heard again; 0 when nothing is.
-    known: u64,
+    /// Up to this sample of the call what was said is in events already though it is heard again, if anything is.
+    known: Option<u64>,
     safe: SafePoint,
     /// Samples since the safe point, at the call's rate.
     input: Vec<i16>,
@@ -111,7 +111,7 @@ impl Channel {
             endpointer: Endpointer::new(settings),
             release: settings.release,
             tolerance: (settings.silence / 2.0 * f64::from(rate)) as u64,
-            known: if safe.told > safe.position { safe.told } else { 0 },
+            known: (safe.told > safe.position).then_some(safe.told),
             safe,
             input: Vec::new(),
             audio: Vec::new(),
@@ -222,7 +222,7 @@ impl Channel {
 
     /// Whether what is said up to a sample is in events already. Heard again, sound of some codecs differs a little.
     fn is_told(&self, sample: usize) -> bool {
-        self.known > 0 && self.position(sample) <= self.known + self.tolerance
+        self.known.is_some_and(|known| self.position(sample) <= known + self.tolerance)
     }
 
     fn position(&self, sample: usize) -> u64 {
