@@ -6,7 +6,7 @@ use serde::Serialize;
 use sotto_events::{Final, MediaTime, Redaction, Word};
 use sotto_pipeline::{
     RedactionSettings,
-    redact::{Around, Redactor, append},
+    redact::{Around, Following, Redactor},
 };
 
 use super::spoken::Saying;
@@ -107,14 +107,10 @@ fn shown(saying: &Saying, settings: &RedactionSettings) -> Vec<String> {
     for (index, text) in saying.utterances.iter().enumerate() {
         let made = utterance(0, now, text);
         now = made.end.seconds() + 0.8;
-        let (mut after, mut followers) = (String::new(), 0);
-        for next in &saying.utterances[index + 1..] {
-            if redactor.open_until(&made, Around { before: "", after: &after }, (followers, made.end)).is_none() {
-                break;
-            }
-            append(&mut after, next);
-            followers += 1;
-        }
+        let rest: Vec<Final> = saying.utterances[index + 1..].iter().map(|text| utterance(0, now, text)).collect();
+        let mut rest = rest.iter();
+        let after = redactor.after(&made, "", |_| rest.next().map_or(Following::Nothing, Following::Said));
+        let after = after.unwrap_or_default();
         shown.push(redactor.redact(made, Around { before: "", after: &after }).text);
     }
     shown

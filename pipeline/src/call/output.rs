@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     channel::Speaking,
-    redact::{Around, append},
+    redact::{Around, Following},
 };
 
 impl CallTask {
@@ -118,26 +118,21 @@ impl CallTask {
     /// What follows a final that ends in what may be the beginning of something hidden, on its channel, as far as that
     /// decides; nothing after others. `None` when that is not known yet. Depends on the sound alone.
     fn look_ahead(&self, key: Key, all: bool) -> Option<String> {
-        let mut after = String::new();
         let Some(Pending { event: Some(EventBody::Final(made)), begun, again: false, .. }) = self.order.get(key) else {
-            return Some(after);
+            return Some(String::new());
         };
         let slot = self.slots.get(usize::from(key.1))?;
         let before = slot.told.before(*begun, made.start, self.context_pause());
-        let (mut last, mut end, mut followers) = (key, made.end, 0);
-        while let Some(soon) = self.redactor.open_until(made, Around { before, after: &after }, (followers, end)) {
-            match self.order.follower(last, soon) {
-                Some((_, pending)) if !pending.ready => return None,
-                Some((key, Pending { event: Some(EventBody::Final(next)), .. })) => {
-                    append(&mut after, &next.text);
-                    (last, end, followers) = (key, next.end, followers + 1);
-                }
-                _ if all => break,
-                _ if slot.channel.earliest() <= soon => return None,
-                _ => break,
+        let mut last = key;
+        self.redactor.after(made, before, |soon| match self.order.follower(last, soon) {
+            Some((_, pending)) if !pending.ready => Following::Unknown,
+            Some((key, Pending { event: Some(EventBody::Final(next)), .. })) => {
+                last = key;
+                Following::Said(next)
             }
-        }
-        Some(after)
+            _ if !all && slot.channel.earliest() <= soon => Following::Unknown,
+            _ => Following::Nothing,
+        })
     }
 
     fn is_turn(&self, (time, channel, _): Key) -> bool {

@@ -121,6 +121,16 @@ pub fn append(whole: &mut String, text: &str) {
     whole.push_str(text);
 }
 
+/// What is said next on the channel of a final.
+#[derive(Debug, Clone, Copy)]
+pub enum Following<'a> {
+    Said(&'a Final),
+    /// Nothing as soon as was asked.
+    Nothing,
+    /// It is not known yet.
+    Unknown,
+}
+
 /// Words that are hidden, and as what.
 type Span = (Range<usize>, Redaction);
 
@@ -148,17 +158,33 @@ impl Redactor {
         Self { settings, asked: None, asker: None, chains: BTreeMap::new() }
     }
 
-    /// Until when what follows decides what is to be hidden of a final, given so many utterances, the last of which ended
-    /// then; `None` when nothing does.
-    pub fn open_until(
+    /// What is said after a final that ends in what may be the beginning of something hidden, as far as that decides;
+    /// nothing after others. `next` tells one after another what is said next, if it begins until a time; `None` when that
+    /// is not known yet.
+    pub fn after<'a>(
         &self,
         made: &Final,
-        around: Around<'_>,
-        (followers, end): (usize, MediaTime),
-    ) -> Option<MediaTime> {
-        if followers >= FOLLOWERS {
-            return None;
+        before: &str,
+        mut next: impl FnMut(MediaTime) -> Following<'a>,
+    ) -> Option<String> {
+        let (mut after, mut end) = (String::new(), made.end);
+        for _ in 0..FOLLOWERS {
+            let Some(until) = self.open_until(made, Around { before, after: &after }, end) else { break };
+            match next(until) {
+                Following::Said(next) => {
+                    append(&mut after, &next.text);
+                    end = next.end;
+                }
+                Following::Nothing => break,
+                Following::Unknown => return None,
+            }
         }
+        Some(after)
+    }
+
+    /// Until when what follows decides what is to be hidden of a final, when what is known of it ends then; `None` when
+    /// nothing does.
+    fn open_until(&self, made: &Final, around: Around<'_>, end: MediaTime) -> Option<MediaTime> {
         let after = |end: MediaTime| MediaTime::from_micros(end.micros() + HOLD);
         if self.number_is_open(made, around) {
             return Some(after(end));

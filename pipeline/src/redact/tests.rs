@@ -41,14 +41,11 @@ fn talk_with(lines: &[(&str, &str)], soon: bool) -> Vec<String> {
         if index == 0 || !soon || lines[index - 1].0 != *who {
             before.clear();
         }
-        let (mut after, mut followers) = (String::new(), 0);
-        for (_, next) in lines[index + 1..].iter().take_while(|(next, _)| next == who) {
-            if redactor.open_until(&made, Around { before: &before, after: &after }, (followers, made.end)).is_none() {
-                break;
-            }
-            append(&mut after, next);
-            followers += 1;
-        }
+        let own = lines[index + 1..].iter().take_while(|(next, _)| next == who);
+        let rest: Vec<Final> = own.map(|(_, text)| said(made.channel, made.end.seconds(), text)).collect();
+        let mut rest = rest.iter();
+        let next = |_| rest.next().map_or(Following::Nothing, Following::Said);
+        let after = redactor.after(&made, &before, next).unwrap();
         start = made.end.seconds() + 1.0;
         out.push(redactor.redact(made, Around { before: &before, after: &after }).text);
         append(&mut before, text);
@@ -78,7 +75,7 @@ fn mr8_what_goes_on_after_a_longer_pause_is_hidden_too() {
     // who asks is not who answers
     let mut redactor = Redactor::new(RedactionSettings::default());
     redactor.redact(said(0, 0.0, "What is your email address?"), Around::default());
-    let until = |channel, text| redactor.open_until(&said(channel, 2.0, text), Around::default(), (0, MediaTime::ZERO));
+    let until = |channel, text| redactor.open_until(&said(channel, 2.0, text), Around::default(), MediaTime::ZERO);
     assert_eq!(until(0, "Take your time."), None);
     assert!(until(1, "Sure, ann.").is_some());
     assert_eq!((until(0, "Yes, you may."), until(1, "Ann at example.com")), (None, None));
