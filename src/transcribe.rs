@@ -5,7 +5,7 @@ use std::path::Path;
 use futures_util::{StreamExt, stream};
 use prometheus::Registry;
 use serde_json::{Value, json};
-use sotto_events::{Audio, AudioFormat, CallInput, ChannelRole, Encoding, EndReason, EventBody, Finish, Partial};
+use sotto_events::{AudioFormat, CallInput, ChannelRole, Encoding, EndReason, EventBody, Finish, Partial};
 use sotto_ingest::file::{self, Recording};
 use sotto_pipeline::{CallOutput, CallTask, Engine, PipelineMetrics, PipelineSettings, Resume};
 use tokio::sync::mpsc;
@@ -93,15 +93,10 @@ pub fn transcribe(
         }
     });
     tokio::spawn(async move {
-        let chunk = recording.rate as usize / 10;
-        let length = recording.channels.first().map_or(0, Vec::len);
-        for from in (0..length).step_by(chunk) {
-            for (channel, samples) in recording.channels.iter().enumerate() {
-                let samples = samples[from..length.min(from + chunk)].to_vec();
-                let audio = Audio { channel: channel as u8, position: from as u64, samples };
-                if inputs.send(CallInput::Audio(audio)).await.is_err() {
-                    return;
-                }
+        // one channel after another, so that there is one order in which partials of both come
+        for audio in recording.pieces(recording.rate as usize / 10).flatten() {
+            if inputs.send(CallInput::Audio(vec![audio])).await.is_err() {
+                return;
             }
         }
         drop(inputs.send(CallInput::Finish(Finish::End(EndReason::Stopped))).await);

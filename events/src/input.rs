@@ -23,7 +23,8 @@ pub enum Finish {
 /// What a call takes in.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallInput {
-    Audio(Audio),
+    /// What came together, of one or more channels.
+    Audio(Vec<Audio>),
     /// Samples that never came; silence stands in for them.
     Gap {
         channel: u8,

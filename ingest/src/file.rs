@@ -2,7 +2,7 @@
 
 use std::{fs::File, path::Path};
 
-use sotto_events::{Encoding, MAX_OPUS_CHANNELS, SAMPLE_RATES};
+use sotto_events::{Audio, Encoding, MAX_OPUS_CHANNELS, SAMPLE_RATES};
 use symphonia::core::{
     codecs::audio::{AudioDecoderOptions, well_known::CODEC_ID_OPUS},
     errors::Error,
@@ -42,7 +42,23 @@ pub struct Recording {
 impl Recording {
     /// Length in seconds.
     pub fn seconds(&self) -> f64 {
-        self.channels.first().map_or(0, Vec::len) as f64 / f64::from(self.rate)
+        self.length() as f64 / f64::from(self.rate)
+    }
+
+    /// Its sound in pieces of `samples` samples, the last one shorter, each with all channels.
+    pub fn pieces(&self, samples: usize) -> impl Iterator<Item = Vec<Audio>> {
+        (0..self.length()).step_by(samples).map(move |from| {
+            let piece = from..self.length().min(from + samples);
+            let of = |(all, channel): (&Vec<i16>, u8)| {
+                let samples = all[piece.clone()].to_vec();
+                Audio { channel, position: from as u64, samples }
+            };
+            self.channels.iter().zip(0..).map(of).collect()
+        })
+    }
+
+    fn length(&self) -> usize {
+        self.channels.first().map_or(0, Vec::len)
     }
 }
 

@@ -208,9 +208,9 @@ impl Session {
         self.resuming = false;
         let position = self.position;
         self.position += samples;
-        for (channel, samples) in channels.into_iter().enumerate() {
-            self.input(CallInput::Audio(Audio { channel: channel as u8, position, samples })).await?;
-        }
+        let channels = channels.into_iter().zip(0..);
+        let audio = channels.map(|(samples, channel)| Audio { channel, position, samples }).collect();
+        self.input(CallInput::Audio(audio)).await?;
         if self.position > socket.limits.call_seconds * u64::from(self.format.rate) {
             self.finish(socket, Finish::End(EndReason::TooLong)).await?;
             return Err(bad("too_long", "the call has reached the longest length that is allowed"));

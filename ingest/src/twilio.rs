@@ -247,7 +247,7 @@ impl Session {
             self.finish(EndReason::TooLong).await;
             return Err("too_long");
         }
-        self.input(CallInput::Audio(Audio { channel: index as u8, position, samples })).await;
+        self.input(CallInput::Audio(vec![Audio { channel: index as u8, position, samples }])).await;
         self.keep_up(index).await;
         Ok(())
     }

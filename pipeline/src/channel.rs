@@ -133,6 +133,12 @@ impl Channel {
         if self.finished { MediaTime::from_micros(u64::MAX) } else { self.watermark }
     }
 
+    /// What was said before this is in utterances, unless it is being said. Goes back where the channel starts afresh.
+    pub fn judged(&self) -> MediaTime {
+        let judged = self.position(self.endpointer.position()).max(self.safe.told);
+        if self.finished { MediaTime::from_micros(u64::MAX) } else { MediaTime::of_sample(judged, self.rate) }
+    }
+
     /// Takes in samples that begin at `position`; what lies before the channel's end is known already and dropped.
     /// A hole before `position` must have been filled by the caller.
     pub fn push(&mut self, position: u64, samples: &[i16]) {

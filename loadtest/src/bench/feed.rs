@@ -6,9 +6,7 @@ use std::{
 };
 
 use futures_util::future::try_join_all;
-use sotto_events::{
-    Audio, AudioFormat, CallInput, ChannelRole, Encoding, EndReason, EventBody, Final, Finish, Partial,
-};
+use sotto_events::{AudioFormat, CallInput, ChannelRole, Encoding, EndReason, EventBody, Final, Finish, Partial};
 use sotto_ingest::file::{self, Recording};
 use sotto_pipeline::{CallOutput, CallTask, Engine, PipelineSettings, Resume};
 use tokio::{sync::mpsc, time::sleep_until};
@@ -111,19 +109,14 @@ pub async fn play_together(
 
 async fn feed(recording: Recording, inputs: mpsc::Sender<CallInput>, pace: Pace, began: Instant) {
     let step = (u128::from(recording.rate) * FRAME.as_millis() / 1000) as usize;
-    let length = recording.channels.first().map_or(0, Vec::len);
-    for (index, from) in (0..length).step_by(step).enumerate() {
+    for (index, audio) in (1..).zip(recording.pieces(step)) {
         if let Pace::RealTime { .. } = pace {
             // a frame is there when its last sample has been spoken
-            sleep_until((began + FRAME * (index as u32 + 1)).into()).await;
+            sleep_until((began + FRAME * index).into()).await;
         }
-        for (channel, samples) in recording.channels.iter().enumerate() {
-            let samples = samples[from..length.min(from + step)].to_vec();
-            let audio = Audio { channel: channel as u8, position: from as u64, samples };
-            // a call that has failed says so itself
-            if inputs.send(CallInput::Audio(audio)).await.is_err() {
-                return;
-            }
+        // a call that has failed says so itself
+        if inputs.send(CallInput::Audio(audio)).await.is_err() {
+            return;
         }
     }
     drop(inputs.send(CallInput::Finish(Finish::End(EndReason::Stopped))).await);

@@ -7,12 +7,12 @@
 use std::time::Instant;
 
 use sotto_events::{Final, Word};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use crate::{
     SPEECH_RATE,
     channel::Utterance,
-    engine::{Engine, EngineError, Heard, Owner, Pass, Purpose, Request, Slack},
+    engine::{Answer, Engine, EngineError, Heard, Owner, Pass, Purpose, Request, Slack},
     recogniser::{Job, Tokenizer},
     transcript::{Rolling, words},
 };
@@ -29,7 +29,7 @@ pub(super) struct InFlight {
     pub length: usize,
     pub since: Instant,
     pub degraded: bool,
-    pub answer: oneshot::Receiver<Result<Heard, EngineError>>,
+    pub answer: Answer<Heard>,
 }
 
 /// What the final will be made of, asked for when so much silence had passed that its window was complete, but the
@@ -37,7 +37,7 @@ pub(super) struct InFlight {
 pub(super) struct Ahead {
     /// Samples of its window.
     pub length: usize,
-    pub answer: oneshot::Receiver<Result<Heard, EngineError>>,
+    pub answer: Answer<Heard>,
 }
 
 /// What to ask with `padding` samples of silence behind the window.

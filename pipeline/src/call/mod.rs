@@ -1,6 +1,7 @@
-//! One call: a task that owns its channels, asks the engine for voice and words, puts what comes of it in one [`order`] and
-//! gives it out from there ([`output`]).
+//! One call: a task that owns its channels, asks the engine for voice and words ([`asking`], [`finishing`]), puts what comes of
+//! it in one [`order`] and gives it out from there ([`output`]).
 
+mod asking;
 mod finishing;
 mod lead;
 mod order;
@@ -8,7 +9,7 @@ mod output;
 mod told;
 
 use std::{
-    future::{Future, poll_fn},
+    future::{Future, pending, poll_fn},
     pin::Pin,
     sync::Arc,
     task::Poll,
@@ -30,7 +31,7 @@ use self::{
 use crate::{
     SPEECH_RATE,
     channel::{Channel, Outcome, Speaking},
-    engine::{Engine, EngineError, Heard, Live, Owner, Pass, Purpose, Request, Slack},
+    engine::{Answer, Engine, EngineError, Heard, Live, Owner, Pass},
     redact::Redactor,
     score::Scoring,
     settings::{EndpointSettings, PipelineSettings},
@@ -42,11 +43,6 @@ use crate::{
 const MAX_PENDING: usize = 8;
 /// A call whose next frame is there this soon after the last has more sound waiting than comes in live.
 const BEHIND: Duration = Duration::from_millis(4);
-/// Most seconds that a partial waits for others to share a batch with, and how much of the time between two.
-const SLACK: (f64, f64) = (0.25, 0.3);
-/// Seconds before its utterance may be over at which a final's window is to be decoded; to be encoded, so much more for
-/// each second of it. Not sooner: speech may go on till then, and what was done would be worth nothing.
-const AHEAD: (f64, f64) = (0.05, 0.02);
 
 /// What a call gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,7 +107,8 @@ pub struct CallTask {
     safe: Vec<SafePoint>,
     busy: watch::Sender<bool>,
     in_step: bool,
-    /// When voice was last judged.
+    /// Frames that are being judged, and when the last ones had been.
+    judging: Option<Answer<Vec<VadLane>>>,
     judged: Instant,
     owner: Owner,
     lead: Lead,
@@ -171,6 +168,7 @@ impl CallTask {
             redactor,
             scoring,
             in_step: false,
+            judging: None,
             judged: Instant::now(),
             owner: Owner::default(),
             lead: Lead::new(resume.seq > 0, Instant::now()),
@@ -228,15 +226,19 @@ impl CallTask {
         loop {
             let rolling =
                 self.in_step && self.slots.iter().any(|slot| self.settings.partials.enabled && slot.is_rolling());
-            let room = self.finals.len() < MAX_PENDING && !rolling;
+            let judging = self.judging.is_some();
+            let room = self.finals.len() < MAX_PENDING && !rolling && !judging;
+            // what comes of a recording depends on no moment
+            let any_time = !(self.in_step && judging);
             tokio::select! {
                 biased;
-                (index, heard) = rolling_heard(&mut self.slots) => self.rolling(index, heard, &outputs).await,
-                (key, made) = final_made(&mut self.finals) => self.settle(key, made)?,
+                (index, heard) = rolling_heard(&mut self.slots), if any_time => self.rolling(index, heard, &outputs).await,
+                (key, made) = final_made(&mut self.finals), if any_time => self.settle(key, made)?,
+                lanes = voice_judged(&mut self.judging) => self.go_on(lanes?)?,
                 input = inputs.recv(), if room => match input {
                     None => return Ok(()),
                     Some(CallInput::Finish(finish)) => return self.finish(finish, &outputs).await,
-                    Some(CallInput::Audio(audio)) => self.hear(&audio).await?,
+                    Some(CallInput::Audio(audio)) => self.hear(&audio)?,
                     Some(CallInput::Gap { channel, position, samples }) => self.gap(channel, position, samples).await?,
                 },
             }
@@ -244,19 +246,33 @@ impl CallTask {
                 return Ok(());
             }
             self.emit(&outputs, false).await;
-            let busy = !self.finals.is_empty() || self.slots.iter().any(|slot| slot.channel.speaking().is_some());
-            self.busy.send_if_modified(|old| std::mem::replace(old, busy) != busy);
+            // a channel that has started afresh in the middle of what is being said does not know of it yet
+            if self.judging.is_none() {
+                let busy = !self.finals.is_empty() || self.slots.iter().any(|slot| slot.channel.speaking().is_some());
+                self.busy.send_if_modified(|old| std::mem::replace(old, busy) != busy);
+            }
         }
     }
 
-    async fn hear(&mut self, audio: &Audio) -> Result<(), EngineError> {
-        let Some(slot) = self.slots.get_mut(usize::from(audio.channel)) else { return Ok(()) };
-        slot.channel.push(audio.position, &audio.samples);
-        let seconds = audio.samples.len() as f64 / f64::from(self.rate);
-        self.engine.metrics().audio_seconds.inc_by(seconds);
+    /// Takes in what came together, so that the channels are judged together.
+    fn hear(&mut self, audio: &[Audio]) -> Result<(), EngineError> {
+        for Audio { channel, position, samples } in audio {
+            let Some(slot) = self.slots.get_mut(usize::from(*channel)) else { continue };
+            slot.channel.push(*position, samples);
+            self.engine.metrics().audio_seconds.inc_by(samples.len() as f64 / f64::from(self.rate));
+        }
         self.owner.hurried = self.lead.is_great(self.heard(), self.rate, Instant::now());
         self.live.set(!self.owner.hurried);
-        self.advance().await
+        self.advance()
+    }
+
+    /// Waits until all that was taken in is judged.
+    async fn hear_out(&mut self) -> Result<(), EngineError> {
+        while self.judging.is_some() {
+            let lanes = voice_judged(&mut self.judging).await?;
+            self.go_on(lanes)?;
+        }
+        Ok(())
     }
 
     async fn gap(&mut self, channel: u8, position: u64, samples: u64) -> Result<(), EngineError> {
@@ -268,49 +284,62 @@ impl CallTask {
         let second = u64::from(self.rate);
         for from in (position..position + samples).step_by(self.rate as usize) {
             let count = second.min(position + samples - from) as usize;
-            self.hear(&Audio { channel, position: from, samples: vec![0; count] }).await?;
+            self.hear(&[Audio { channel, position: from, samples: vec![0; count] }])?;
+            self.hear_out().await?;
             // silence asks for no voice, so for nothing that others could run in between
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    /// Judges every whole frame that has come, and acts on what is decided.
-    async fn advance(&mut self) -> Result<(), EngineError> {
-        loop {
-            let mut lanes = std::mem::take(&mut self.lanes);
-            lanes.resize_with(self.slots.len(), VadLane::default);
-            let mut waiting = Vec::new();
-            for (slot, mut lane) in self.slots.iter_mut().zip(lanes) {
-                if slot.channel.fill(&mut lane) {
-                    waiting.push(true)
-                } else {
-                    waiting.push(false)
-                }
-                self.lanes.push(lane);
-            }
-            if !waiting.contains(&true) {
-                for (slot, lane) in self.slots.iter_mut().zip(&mut self.lanes) {
-                    slot.channel.judge(lane);
-                }
-                return Ok(());
-            }
+    /// Judges every whole frame that has come, and acts on what is decided. Where the voice model has to be asked, its
+    /// answer goes on with the rest; no more is taken in before.
+    fn advance(&mut self) -> Result<(), EngineError> {
+        while self.fill() {
             self.lanes.iter_mut().for_each(VadLane::pass_silence);
             if !self.lanes.iter().all(VadLane::is_judged) {
                 let lanes = std::mem::take(&mut self.lanes);
                 // a call that is behind, or recorded, waits for no mates
                 let live = !self.in_step && self.judged.elapsed() > BEHIND;
-                self.lanes = self.engine.voice(lanes, self.owner.hurried, live).await?;
-                self.judged = Instant::now();
+                self.judging = Some(self.engine.voice(lanes, self.owner.hurried, live)?);
+                return Ok(());
             }
-            for index in 0..self.slots.len() {
-                let outcomes = self.slots[index].channel.judge(&mut self.lanes[index]);
-                if outcomes.is_empty() {
-                    self.roll(index);
-                }
-                for outcome in outcomes {
-                    self.decided(index, outcome);
-                }
+            self.act();
+        }
+        Ok(())
+    }
+
+    /// The voice model has judged what it was asked.
+    fn go_on(&mut self, lanes: Vec<VadLane>) -> Result<(), EngineError> {
+        (self.lanes, self.judged) = (lanes, Instant::now());
+        self.act();
+        self.advance()
+    }
+
+    /// Takes out the frames that wait to be judged; false when there is no whole one.
+    fn fill(&mut self) -> bool {
+        self.lanes.resize_with(self.slots.len(), VadLane::default);
+        let mut any = false;
+        for (slot, lane) in self.slots.iter_mut().zip(&mut self.lanes) {
+            any |= slot.channel.fill(lane);
+        }
+        if !any {
+            for (slot, lane) in self.slots.iter_mut().zip(&mut self.lanes) {
+                slot.channel.judge(lane);
+            }
+        }
+        any
+    }
+
+    /// Acts on what is decided by the frames that have been judged.
+    fn act(&mut self) {
+        for index in 0..self.slots.len() {
+            let outcomes = self.slots[index].channel.judge(&mut self.lanes[index]);
+            if outcomes.is_empty() {
+                self.roll(index);
+            }
+            for outcome in outcomes {
+                self.decided(index, outcome);
             }
         }
     }
@@ -341,77 +370,6 @@ impl CallTask {
         let finishing = Finishing { engine, owner, channel, utterance, said, tell, padding, longest, rolling };
         let made = finishing.run(ahead);
         self.finals.push(Box::pin(async move { (key, made.await) }));
-    }
-
-    /// Asks about the utterance being spoken what is due: what its final will be made of, or the next partial.
-    fn roll(&mut self, index: usize) {
-        let Some(speaking) = self.slots[index].channel.speaking() else { return };
-        let voiced = speaking.voiced_end - speaking.start;
-        let heard = speaking.now - speaking.start;
-        // what the final will be made of, should nothing more be said
-        let whole = voiced + samples(self.settings.endpoint.post_roll);
-        let slot = &mut self.slots[index];
-        // speech has gone on since
-        slot.ahead.take_if(|ahead| ahead.length != whole);
-        if heard >= whole && slot.ahead.is_none() {
-            let asked = self.ask_ahead(index, speaking.start, whole);
-            self.slots[index].ahead = asked;
-        }
-        if self.settings.partials.enabled && speaking.number.is_some() {
-            self.ask_partial(index, speaking.start, (heard, voiced, whole));
-        }
-    }
-
-    /// Asks what the final will be made of; `None` when that cannot be asked yet, and the end of the utterance asks.
-    fn ask_ahead(&self, index: usize, start: usize, whole: usize) -> Option<Ahead> {
-        let EndpointSettings { silence, post_roll, padding, max_length, .. } = self.settings.endpoint;
-        let (slot, end) = (&self.slots[index], start + whole);
-        let said = match &slot.said {
-            Some(said) => Some(said.borrow().clone()?),
-            None => None,
-        };
-        let pass = self.engine.finals_pass();
-        let job = match said.filter(|said| said.belongs_to(end, samples(max_length))) {
-            Some(said) => said.goes_on(slot.channel.sound(said.from..end), &slot.rolling, self.engine.tokenizer(pass)),
-            None => slot.rolling.exact(slot.channel.sound(start..end)),
-        };
-        let left = silence - post_roll - AHEAD.0;
-        let encoding = AHEAD.1 * job.length as f64 / f64::from(SPEECH_RATE);
-        let slack = Slack { encode: self.slack(left - encoding), decode: self.slack(left) };
-        let request = finishing::exact((pass, self.owner), slack, samples(padding), job);
-        self.engine.transcribe(request).ok().map(|answer| Ahead { length: whole, answer })
-    }
-
-    /// Asks for the next partial if it is due.
-    fn ask_partial(&mut self, index: usize, start: usize, (heard, voiced, whole): (usize, usize, usize)) {
-        let slot = &self.slots[index];
-        if slot.in_flight.is_some() {
-            return;
-        }
-        // a recording's partials do not depend on what else the machine does
-        let asked = (self.settings.partials.interval, false);
-        let (interval, degraded) = if self.in_step { asked } else { self.engine.cadence(&self.settings.partials) };
-        let due = heard / samples(interval) * samples(interval);
-        if voiced <= slot.last_window || due <= slot.last_window {
-            return;
-        }
-        let slack = Slack { encode: self.slack(SLACK.0.min(SLACK.1 * interval)), ..Slack::default() };
-        let slot = &mut self.slots[index];
-        let length = due.min(whole);
-        let from = slot.rolling.needs_from().min(length);
-        let job = slot.rolling.next(length, slot.channel.sound(start + from..start + length));
-        let (purpose, pass, owner) = (Purpose::Partial, Pass::First, self.owner);
-        // refused or stopped: the next audio asks again
-        if let Ok(answer) = self.engine.transcribe(Request { purpose, pass, owner, slack, job }) {
-            slot.last_window = length;
-            slot.in_flight = Some(InFlight { length, since: Instant::now(), degraded, answer });
-        }
-    }
-
-    /// How long work may wait; that of a call whose sound comes faster than it was spoken waits for no mates.
-    fn slack(&self, seconds: f64) -> Duration {
-        let live = !(self.in_step || self.owner.hurried);
-        Duration::from_secs_f64(if live { seconds.max(0.0) } else { 0.0 })
     }
 
     async fn rolling(
@@ -478,7 +436,8 @@ impl CallTask {
             for slot in &mut self.slots {
                 slot.channel.end_of_audio();
             }
-            self.advance().await?;
+            self.advance()?;
+            self.hear_out().await?;
             for index in 0..self.slots.len() {
                 if let Some(outcome) = self.slots[index].channel.finish() {
                     self.decided(index, outcome);
@@ -514,6 +473,14 @@ fn fresh_rolling(engine: &Engine) -> Rolling {
 
 fn samples(seconds: f64) -> usize {
     (seconds * f64::from(SPEECH_RATE)).round() as usize
+}
+
+/// The frames that are being judged, once they are; waits for ever when none are.
+async fn voice_judged(judging: &mut Option<Answer<Vec<VadLane>>>) -> Result<Vec<VadLane>, EngineError> {
+    let Some(answer) = judging else { return pending().await };
+    let lanes = answer.await;
+    *judging = None;
+    lanes.unwrap_or(Err(EngineError::Stopped))
 }
 
 /// The next rolling hypothesis of any channel; waits for ever when none is under way.

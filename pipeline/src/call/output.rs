@@ -71,7 +71,7 @@ impl CallTask {
     fn written_down(&self) -> MediaTime {
         let open = |slot: &Slot| match slot.channel.speaking() {
             Some(Speaking { number: Some(_), start, .. }) => slot.channel.media(start),
-            _ => slot.channel.watermark(),
+            _ => slot.channel.judged(),
         };
         let pending = self.order.spans().map(|(start, _)| start);
         // a channel whose audio has ended waits for nothing more

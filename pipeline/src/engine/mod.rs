@@ -143,6 +143,8 @@ pub enum EngineError {
     Model(String),
 }
 
+/// What comes of a request; an error when the engine stops or the runtime fails.
+pub type Answer<T> = oneshot::Receiver<Result<T, EngineError>>;
 type Reply<T> = oneshot::Sender<Result<T, EngineError>>;
 
 struct VoiceRequest {
@@ -410,12 +412,12 @@ impl Engine {
         (queues.interval, queues.cadence.stretched())
     }
 
-    /// Judges the frames of some channels of a call, `hurried` or not; `paced` ones wait a moment for others to share a
-    /// batch with.
+    /// Queues the frames of some channels of a call, `hurried` or not, to be judged; `paced` ones wait a moment for others to
+    /// share a batch with.
     ///
     /// # Errors
-    /// When the engine stops or the runtime fails.
-    pub async fn voice(&self, lanes: Vec<VadLane>, hurried: bool, paced: bool) -> Result<Vec<VadLane>, EngineError> {
+    /// When the engine has stopped.
+    pub fn voice(&self, lanes: Vec<VadLane>, hurried: bool, paced: bool) -> Result<Answer<Vec<VadLane>>, EngineError> {
         let (reply, answer) = oneshot::channel();
         let shared = &self.inner.shared;
         let first = {
@@ -438,14 +440,14 @@ impl Engine {
         if first || !paced || hurried {
             shared.wake();
         }
-        answer.await.unwrap_or(Err(EngineError::Stopped))
+        Ok(answer)
     }
 
     /// Queues a window; dropping the receiver withdraws it.
     ///
     /// # Errors
     /// When too many partials wait, or the engine has stopped.
-    pub fn transcribe(&self, request: Request) -> Result<oneshot::Receiver<Result<Heard, EngineError>>, EngineError> {
+    pub fn transcribe(&self, request: Request) -> Result<Answer<Heard>, EngineError> {
         let (reply, answer) = oneshot::channel();
         let shared = &self.inner.shared;
         let mut queues = shared.lock();
