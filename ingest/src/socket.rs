@@ -1,12 +1,16 @@
 //! One WebSocket, with its limits: sending never waits for ever, receiving knows idleness, rate and pings.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use prometheus::IntCounter;
 use serde::Serialize;
-use tokio::time::{interval_at, timeout};
+use tokio::time::{Sleep, interval_at, sleep, timeout};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -36,10 +40,14 @@ pub struct Socket {
     stream: WebSocketStream<TokioIo<Upgraded>>,
     pub limits: Limits,
     metrics: IngestMetrics,
-    dialect: &'static str,
+    /// Messages and bytes of its dialect.
+    messages: IntCounter,
+    bytes: IntCounter,
     rate: MessageRate,
     pings: tokio::time::Interval,
     last: Instant,
+    /// When it is to be looked whether anything has come: not moved with every message.
+    idle: Pin<Box<Sleep>>,
     closed: bool,
 }
 
@@ -58,10 +66,12 @@ impl Socket {
             stream,
             rate: MessageRate::new(limits.messages_per_second, now),
             pings: interval_at((now + ping).into(), ping),
-            limits,
+            messages: metrics.messages.with_label_values(&[dialect]),
+            bytes: metrics.bytes.with_label_values(&[dialect]),
             metrics,
-            dialect,
             last: now,
+            idle: Box::pin(sleep(Duration::from_secs(limits.idle_seconds))),
+            limits,
             closed: false,
         }
     }
@@ -69,19 +79,27 @@ impl Socket {
     /// The next message. Safe to drop while it waits.
     pub async fn next(&mut self) -> Incoming {
         loop {
-            let idle = Duration::from_secs(self.limits.idle_seconds).saturating_sub(self.last.elapsed());
             let message = tokio::select! {
-                message = self.stream.next() => message,
-                () = tokio::time::sleep(idle) => return Incoming::Gone("idle"),
+                // what comes without end must not keep pings waiting; what has come is heard before anyone is called idle
+                biased;
                 _ = self.pings.tick() => {
                     if !self.write(Message::Ping(Bytes::new())).await {
                         return Incoming::Gone("not_reading");
                     }
                     continue;
                 }
+                message = self.stream.next() => message,
+                () = &mut self.idle => {
+                    let until = self.last + Duration::from_secs(self.limits.idle_seconds);
+                    if until <= Instant::now() {
+                        return Incoming::Gone("idle");
+                    }
+                    self.idle.as_mut().reset(until.into());
+                    continue;
+                }
             };
             let now = Instant::now();
-            self.metrics.messages.with_label_values(&[self.dialect]).inc();
+            self.messages.inc();
             if !self.rate.take(now) {
                 return Incoming::Gone("message_rate");
             }
@@ -120,7 +138,7 @@ impl Socket {
     }
 
     pub fn count_audio(&self, bytes: usize) {
-        self.metrics.bytes.with_label_values(&[self.dialect]).inc_by(bytes as u64);
+        self.bytes.inc_by(bytes as u64);
     }
 
     pub fn count_jump(&self) {
