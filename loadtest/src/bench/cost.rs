@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use prometheus::core::Collector;
 use serde::Serialize;
+use similar::{Algorithm, DiffOp, capture_diff_slices};
 use sotto_events::{Final, Partial};
 use sotto_ingest::file::Recording;
 use sotto_pipeline::{Engine, PipelineSettings};
@@ -223,15 +224,8 @@ pub fn unstable(heard: &[Vec<Heard>]) -> (f64, f64) {
 
 /// Words of `before` that are not, in the same order, in `now`.
 fn lost(before: &[String], now: &[String]) -> usize {
-    let mut common = vec![0; now.len() + 1];
-    for word in before {
-        let mut diagonal = 0;
-        for (column, other) in now.iter().enumerate() {
-            let kept = if word == other { diagonal + 1 } else { common[column].max(common[column + 1]) };
-            diagonal = std::mem::replace(&mut common[column + 1], kept);
-        }
-    }
-    before.len() - common[now.len()]
+    let same = |op: DiffOp| if let DiffOp::Equal { len, .. } = op { len } else { 0 };
+    before.len() - capture_diff_slices(Algorithm::Myers, before, now).into_iter().map(same).sum::<usize>()
 }
 
 #[cfg(test)]

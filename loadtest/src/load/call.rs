@@ -9,10 +9,12 @@ use super::{
     check::{Checker, Fault, HeardFinal, Message},
     figures::{Counted, Figures, Timed},
     pace::Pace,
+    shown::Shown,
     tape::{Layout, Tape},
     wheel::Wheel,
     words::{self, Same},
 };
+use crate::bench::normalise;
 
 /// Seconds after a final within which what is said next may have a say in what is hidden of it: up to six utterances, each
 /// within 2.5 s of the one before it.
@@ -103,8 +105,8 @@ pub struct Ear {
     stage: Arc<Stage>,
     call: Call,
     pub checker: Checker,
-    /// When the last partial of an utterance came.
-    partials: HashMap<(u8, u64), Instant>,
+    /// What partials have shown of utterances that have no final yet.
+    shown: HashMap<(u8, u64), Shown>,
     /// Finals, the last of their channel, that were so long that they may have been cut, and when they came: what comes
     /// next on the channel tells.
     undecided: HashMap<u8, (HeardFinal, Instant)>,
@@ -122,7 +124,7 @@ impl Ear {
             checker: Checker::new(stage.layout.rate),
             stage: Arc::clone(stage),
             call: call.clone(),
-            partials: HashMap::new(),
+            shown: HashMap::new(),
             undecided: HashMap::new(),
             resumed: None,
             acks,
@@ -137,7 +139,7 @@ impl Ear {
         let (position, seq) = (message.position.unwrap_or(0), message.seq.unwrap_or(0));
         if again {
             self.resumed = Some(now);
-            self.partials.clear();
+            self.shown.clear();
             self.stage.figures.count(Counted::Resumes, 1);
         } else {
             let at = self.stage.since(self.call.pace.origin);
@@ -197,10 +199,12 @@ impl Ear {
         };
         self.decide(channel, utterance, message.start.unwrap_or(0.0));
         let due = self.call.pace.due_at(end);
-        let before = self.partials.insert((channel, utterance), now);
-        if self.partials.len() > 16 {
+        let before = self.shown.get(&(channel, utterance)).map(|shown| shown.last);
+        let text = [&message.stable, &message.tail].map(|part| part.as_deref().unwrap_or_default()).join(" ");
+        self.shown.entry((channel, utterance)).or_insert_with(|| Shown::new(now)).show(&text, now);
+        if self.shown.len() > 16 {
             // those of utterances that turned out to hold no words
-            self.partials.retain(|_, at| now - *at < Duration::from_secs(60));
+            self.shown.retain(|_, shown| now - shown.last < Duration::from_secs(60));
         }
         let caught_up = self.resumed.is_none_or(|resumed| due > resumed);
         let mut figures = self.stage.figures.lock();
@@ -217,8 +221,8 @@ impl Ear {
 
     fn made(&mut self, now: Instant) {
         let Some(made) = self.checker.finals.last().cloned() else { return };
-        self.partials.remove(&(made.channel, made.utterance));
         self.stage.figures.count(Counted::Finals, 1);
+        self.words(&made, now);
         self.decide(made.channel, made.utterance, made.start);
         match End::of(&made, &self.stage.endpoint, &self.call.pace) {
             End::Silence => self.ended_in_silence(&made, now),
@@ -226,6 +230,22 @@ impl Ear {
             End::Unknown => {
                 self.undecided.insert(made.channel, (made, now));
             }
+        }
+    }
+
+    /// Times the words of a final.
+    fn words(&mut self, made: &HeardFinal, now: Instant) {
+        let shown = self.shown.remove(&(made.channel, made.utterance)).unwrap_or_else(|| Shown::new(now));
+        let each =
+            made.words.iter().flat_map(|word| normalise::words(&word.text).into_iter().map(|text| (text, word.end)));
+        let (words, ends): (Vec<_>, Vec<_>) = each.unzip();
+        let mut figures = self.stage.figures.lock();
+        for (end, at) in ends.into_iter().zip(shown.times(&words, now)) {
+            let due = self.call.pace.due_at(end);
+            if !self.timed() || self.resumed.is_some_and(|resumed| due <= resumed) {
+                continue;
+            }
+            figures.time(Timed::Word, self.stage.since(due), at.saturating_duration_since(due));
         }
     }
 

@@ -19,6 +19,7 @@ pub struct Message {
     pub start: Option<f64>,
     pub end: Option<f64>,
     pub stable: Option<String>,
+    pub tail: Option<String>,
     pub degraded: Option<bool>,
     pub text: Option<String>,
     pub words: Option<Vec<Word>>,
@@ -31,6 +32,7 @@ pub struct Message {
 pub struct Word {
     pub text: String,
     pub start: f64,
+    pub end: f64,
 }
 
 /// A promise that was not kept.

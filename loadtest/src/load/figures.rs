@@ -26,6 +26,8 @@ pub enum Timed {
     Final,
     /// From the last voiced sound of an utterance to its final.
     FinalAfterSpeech,
+    /// From the end of a word to its first being shown, in a partial or the final, where it stands in the final.
+    Word,
     /// From the last audio that a partial has heard being due, to the partial.
     Partial,
     /// Between two partials of one utterance.
@@ -43,9 +45,10 @@ pub enum Timed {
 }
 
 impl Timed {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Final,
         Self::FinalAfterSpeech,
+        Self::Word,
         Self::Partial,
         Self::PartialGap,
         Self::Setup,
@@ -62,6 +65,7 @@ impl Timed {
         match self {
             Self::Final => "final",
             Self::FinalAfterSpeech => "final after speech",
+            Self::Word => "word shown",
             Self::Partial => "partial",
             Self::PartialGap => "gap between partials",
             Self::Setup => "setup",

@@ -180,7 +180,7 @@ fn plots(report: &Report, run: &Run, out: &mut String) {
         });
         Some(Line { name: timed.name().to_owned(), points: points.collect(), joined: true })
     };
-    let lines: Vec<Line> = [Timed::Final, Timed::Partial, Timed::FinalAfterSpeech, Timed::Lateness]
+    let lines: Vec<Line> = [Timed::Final, Timed::Partial, Timed::FinalAfterSpeech, Timed::Word, Timed::Lateness]
         .into_iter()
         .filter_map(shares)
         .collect();

@@ -143,7 +143,7 @@ fn calls_of_both_protocols_pass_all_checks_and_their_words_come_back() {
     assert!(run.count(Counted::Resumes) > 0 && run.count(Counted::Resumes) == run.count(Counted::SocketsBroken));
     assert_eq!(run.count(Counted::SocketsDropped), 0, "{:?}", run.drops);
     assert!(run.words.words > 150, "{:?}", run.words);
-    for timed in [Timed::Final, Timed::FinalAfterSpeech, Timed::Partial, Timed::Lateness] {
+    for timed in [Timed::Final, Timed::FinalAfterSpeech, Timed::Word, Timed::Partial, Timed::Lateness] {
         assert!(run.latency[&timed].count > 0, "{}", timed.name());
     }
     let twilio = run.server.as_ref().unwrap().counted.keys().filter(|name| name.contains("twilio")).count();

@@ -59,7 +59,7 @@ mod tests {
     use crate::load::check::Word;
 
     fn made(channel: u8, start: f64, text: &str) -> HeardFinal {
-        let words = text.split(' ').map(|word| Word { text: word.to_owned(), start }).collect();
+        let words = text.split(' ').map(|word| Word { text: word.to_owned(), start, end: start }).collect();
         HeardFinal { channel, utterance: 1, start, end: start + 1.0, text: text.to_owned(), words }
     }
 
