@@ -1,8 +1,9 @@
 """Words that Sotto and its peers get wrong, streaming, on every set of a corpus, and on the same recordings as a telephone
 sends them (8 kHz, mu-law).
 
-All have the same weights but the last row, Sotto as it comes, whose finals are written by base. Every recording is a
-stream of its own. sherpa-onnx decodes each utterance once, cut as in the cost benchmark.
+All have the same weights but the last one, Sotto as it comes, whose finals are written by base. Every recording is a
+stream of its own. sherpa-onnx decodes each utterance once, cut as in the cost benchmark. Beside the rates stands how far
+Sotto is from whichever peer is best on a set, and how much of that may be chance.
 """
 
 import argparse
@@ -23,6 +24,7 @@ SIDES = {
     "moonshine-voice 0.1.5": (run.peer("moonshine"), "0.5"),
     "Sotto (base)": (f"{run.SOTTO} --finals-by base", "0.5"),
 }
+PEERS = ("sherpa-onnx 2.0.1", "moonshine-voice 0.1.5")
 # streams that a side plays at once; Sotto plays them in real time
 AT_ONCE = 48
 
@@ -59,6 +61,21 @@ def texts(side: str, chosen: argparse.Namespace, folder: Path, made: list[Record
     return found
 
 
+def compared(found: dict[str, dict[str, words.Errors]], name: str) -> dict[str, tuple[float, float, float]]:
+    """How far Sotto is from the best of the peers on a set, with each of its recognisers."""
+    peers = [found[side][name] for side in PEERS if side in found]
+    if not peers:
+        return {}
+    best = min(peers, key=words.Errors.percent)
+    return {side: words.apart(found[side][name], best) for side in found if side not in PEERS}
+
+
+def row(found: dict[str, dict[str, words.Errors]], name: str) -> list[str]:
+    differences = [f"{more:+.1f} ({low:+.1f} to {high:+.1f})" for more, low, high in compared(found, name).values()]
+    rates = [f"{found[side][name].percent():.2f}" for side in found]
+    return [name, str(sum(next(iter(found.values()))[name].words)), *rates, *differences]
+
+
 def options() -> argparse.Namespace:
     parser = report.parser(__doc__)
     parser.add_argument("--corpus", type=Path, required=True, help="folder with manifest.tsv")
@@ -76,13 +93,22 @@ def main() -> None:
             made = write(chosen.corpus, folder, heard_as)
             found[source] = {}
             for side in sides:
-                found[source][side] = words.error_rates(made, texts(side, chosen, folder, made))
-                print(f"{source}: {side} {found[source][side]['all']:.2f} %", file=sys.stderr, flush=True)
-    for source, rates in found.items():
-        sets = sorted(rates[sides[0]], key=lambda name: (name == "all", name))
-        rows = [[name, *(f"{rates[side][name]:.2f}" for side in sides)] for name in sets]
-        print(report.table([source, *sides], rows))
-    content = {"commit": chosen.commit, "machine": machine, "word_error_percent": found}
+                found[source][side] = words.errors(made, texts(side, chosen, folder, made))
+                print(f"{source}: {side} {found[source][side]['all'].percent():.2f} %", file=sys.stderr, flush=True)
+    summary = {}
+    for source, by_side in found.items():
+        sets = sorted(by_side[sides[0]], key=lambda name: (name == "all", name))
+        head = [source, "words", *sides, *(f"{side} less the best peer" for side in compared(by_side, "all"))]
+        print(report.table(head, [row(by_side, name) for name in sets]))
+        summary[source] = {
+            name: {
+                "percent": {side: by_side[side][name].percent() for side in sides},
+                "less_the_best_peer": compared(by_side, name),
+            }
+            for name in sets
+        }
+    each = {source: {side: of["all"].wrong for side, of in by_side.items()} for source, by_side in found.items()}
+    content = {"commit": chosen.commit, "machine": machine, "word_errors": summary, "wrong_words_of_each_recording": each}
     print(f"written: {report.write(chosen.out, 'peers-accuracy', content)}")
 
 
