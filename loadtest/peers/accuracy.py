@@ -70,8 +70,8 @@ def compared(found: dict[str, dict[str, words.Errors]], name: str) -> dict[str, 
     return {side: words.apart(found[side][name], best) for side in found if side not in PEERS}
 
 
-def row(found: dict[str, dict[str, words.Errors]], name: str) -> list[str]:
-    differences = [f"{more:+.1f} ({low:+.1f} to {high:+.1f})" for more, low, high in compared(found, name).values()]
+def row(found: dict[str, dict[str, words.Errors]], name: str, apart: dict[str, tuple[float, float, float]]) -> list[str]:
+    differences = [f"{more:+.1f} ({low:+.1f} to {high:+.1f})" for more, low, high in apart.values()]
     rates = [f"{found[side][name].percent():.2f}" for side in found]
     return [name, str(sum(next(iter(found.values()))[name].words)), *rates, *differences]
 
@@ -98,12 +98,13 @@ def main() -> None:
     summary = {}
     for source, by_side in found.items():
         sets = sorted(by_side[sides[0]], key=lambda name: (name == "all", name))
-        head = [source, "words", *sides, *(f"{side} less the best peer" for side in compared(by_side, "all"))]
-        print(report.table(head, [row(by_side, name) for name in sets]))
+        apart = {name: compared(by_side, name) for name in sets}
+        head = [source, "words", *sides, *(f"{side} less the best peer" for side in apart["all"])]
+        print(report.table(head, [row(by_side, name, apart[name]) for name in sets]))
         summary[source] = {
             name: {
                 "percent": {side: by_side[side][name].percent() for side in sides},
-                "less_the_best_peer": compared(by_side, name),
+                "less_the_best_peer": apart[name],
             }
             for name in sets
         }

@@ -236,16 +236,20 @@ impl Ear {
     /// Times the words of a final.
     fn words(&mut self, made: &HeardFinal, now: Instant) {
         let shown = self.shown.remove(&(made.channel, made.utterance)).unwrap_or_else(|| Shown::new(now));
+        if !self.timed() {
+            return;
+        }
         let each =
             made.words.iter().flat_map(|word| normalise::words(&word.text).into_iter().map(|text| (text, word.end)));
         let (words, ends): (Vec<_>, Vec<_>) = each.unzip();
+        // every call waits for the figures: nothing is compared while they are held
+        let times = shown.times(&words, now);
         let mut figures = self.stage.figures.lock();
-        for (end, at) in ends.into_iter().zip(shown.times(&words, now)) {
+        for (end, at) in ends.into_iter().zip(times) {
             let due = self.call.pace.due_at(end);
-            if !self.timed() || self.resumed.is_some_and(|resumed| due <= resumed) {
-                continue;
+            if self.resumed.is_none_or(|resumed| due > resumed) {
+                figures.time(Timed::Word, self.stage.since(due), at.saturating_duration_since(due));
             }
-            figures.time(Timed::Word, self.stage.since(due), at.saturating_duration_since(due));
         }
     }
 
