@@ -1,5 +1,9 @@
 """Moonshine's decoder over rows of tokens of any sequences: caches are the operators' own, so nothing is padded."""
 
+import numpy as np
+from onnx import numpy_helper
+
+from . import coarse
 from .graph import FLOAT, INT32, INT64, Graph, Rows, join_columns
 from .shape import Shape
 from .weights import Quantised
@@ -32,6 +36,31 @@ def _cross_attention(g: Graph, weights: dict, layer: int, rows: Rows) -> Rows:
     return mixed
 
 
+def _embedding_table(g: Graph, table: np.ndarray) -> str:
+    """The rows of the vocabulary: one table serves both ends of the decoder."""
+    if not np.array_equal(numpy_helper.to_array(g.constants["embedding"]), table):
+        raise ValueError("tokens have other weights at the end of the decoder than at its beginning")
+    return "embedding"
+
+
+def _vocabulary(g: Graph, rows: Rows, weights: Quantised, tokens: int) -> None:
+    """The likeliest tokens, by four bits of each weight and the bytes of the few tokens that can be it
+    (`pipeline/src/recogniser/kernels/vocabulary.rs`)."""
+    # base pads its table beyond the tokens there are
+    table = np.ascontiguousarray(weights.matrix[:, :tokens].T)
+    numbers = table.astype(np.int64) - int(weights.zero)
+    fours = coarse.quantise(numbers)
+    step = np.float32(weights.scale)
+    inputs = [
+        _embedding_table(g, table),
+        g.constant("vocabulary_coarse", coarse.packed(fours.numbers)),
+        g.constant("vocabulary_steps", fours.steps(step)),
+        g.constant("vocabulary_errors", fours.errors(step)),
+    ]
+    attributes = {"nought": int(weights.zero), "step": float(step)}
+    g.own("Vocabulary", [*rows, *inputs], "best", "log_probability", **attributes)
+
+
 def build(weights: dict, shape: Shape) -> Graph:
     """tokens [rows], of the sequences that the operators were told of; selected [n], the rows whose next token is wanted.
 
@@ -58,9 +87,7 @@ def build(weights: dict, shape: Shape) -> Graph:
         g.node("Gather", [rows.bytes, selected], "wanted_bytes", axis=0),
         g.node("Gather", [rows.steps, selected], "wanted_steps", axis=0),
     )
-    # base pads its table beyond the tokens there are
-    logits = g.product(wanted, weights["logits"].columns(0, shape.vocabulary), "logits")
-    g.own("Best", [logits, wanted.steps], "best", "log_probability")
+    _vocabulary(g, wanted, weights["logits"], shape.vocabulary)
     g.output("best", ["n"], INT32)
     g.output("log_probability", ["n"])
     return g

@@ -6,9 +6,9 @@ from onnx import numpy_helper
 
 from .graph import FLOAT, Graph
 
-INPUT, HIDDEN = 576, 128
-# the spectrum looks at 256 samples every 128, of the input and 64 samples reflected at its end
-SPAN, HOP, WINDOWS, REFLECTED = 256, 128, 4, 64
+HIDDEN = 128
+# samples of a window of the spectrum, and windows of a frame
+SPAN, WINDOWS = 256, 4
 BINS = 129
 STRIDES = (1, 2, 2, 1)
 
@@ -18,17 +18,15 @@ def _weights(data: bytes) -> dict[str, np.ndarray]:
     return {t.name.split("model.", 1)[1]: numpy_helper.to_array(t) for t in tensors if "model." in t.name}
 
 
-def _spectrum(g: Graph, weights: dict, samples: str) -> str:
-    """Magnitudes of four windows, cut by one gather with the reflection in its indices."""
-    places = np.concatenate([np.arange(INPUT), INPUT - 2 - np.arange(REFLECTED)])
-    index = np.concatenate([places[HOP * k : HOP * k + SPAN] for k in range(WINDOWS)]).astype(np.int64)
-    windows = g.node("Gather", [samples, g.constant("windows", index)], axis=1)
-    windows = g.node("Reshape", [windows, g.ints(-1, SPAN)])
-    basis = g.constant("basis", weights["stft.forward_basis_buffer"][:, 0].T)
-    waves = g.node("MatMul", [windows, basis])
-    g.node("Split", [g.node("Mul", [waves, waves]), g.ints(BINS, BINS)], ["real", "imaginary"], axis=1)
-    power = g.node("Add", ["real", "imaginary"])
-    return g.node("Reshape", [g.node("Sqrt", [power]), g.ints(-1, BINS * WINDOWS)])
+def _check_spectrum(weights: dict) -> None:
+    """Sotto makes the spectrum itself (`pipeline/src/vad/spectrum.rs`), by a Fourier transform in place of a product with
+    every wave: of windows that Hann's function shapes."""
+    basis = weights["stft.forward_basis_buffer"][:, 0]
+    turns = 2 * np.pi / SPAN * np.arange(SPAN)
+    angles = np.outer(np.arange(BINS), turns)
+    waves = np.concatenate([np.cos(angles), -np.sin(angles)]) * (0.5 - 0.5 * np.cos(turns))
+    if np.abs(basis - waves).max() > 1e-6:
+        raise ValueError("the published spectrum is not a Fourier transform of windows shaped by Hann's function")
 
 
 def _convolution(g: Graph, x: str, weights: dict, index: int, length: int) -> tuple[str, int]:
@@ -63,12 +61,12 @@ def _lstm(g: Graph, weights: dict, x: str, hidden: str, cell: str) -> None:
 
 
 def build(data: bytes) -> Graph:
-    """input [n, 576] (64 samples of before and 512 new ones), h and c [n, 128] -> p [n, 1], h2, c2."""
+    """spectrum [n, 4 * 129], h and c [n, 128] -> p [n, 1], h2, c2."""
     weights = _weights(data)
+    _check_spectrum(weights)
     g = Graph()
-    samples = g.input("input", FLOAT, ["n", INPUT])
+    x, length = g.input("spectrum", FLOAT, ["n", WINDOWS * BINS]), WINDOWS
     hidden, cell = (g.input(name, FLOAT, ["n", HIDDEN]) for name in "hc")
-    x, length = _spectrum(g, weights, samples), WINDOWS
     for index in range(len(STRIDES)):
         x, length = _convolution(g, x, weights, index, length)
     _lstm(g, weights, x, hidden, cell)

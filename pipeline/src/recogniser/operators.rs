@@ -1,4 +1,5 @@
-//! The operators of Sotto's graphs (domain `sotto`): everything between the products of bytes, which ONNX Runtime does.
+//! The operators of Sotto's graphs (domain `sotto`): everything between the products of bytes, which ONNX Runtime does, and the
+//! product with the vocabulary.
 //!
 //! They work on rows: frames or tokens of any number of windows or sequences, one after the other, without padding.
 //! A row of bytes stands for numbers: (byte - 128) times the row's step. Inputs that come from a product are in steps too.
@@ -17,6 +18,7 @@ use super::kernels::{
     attention::{HEADS, Memory, TURNED, attend, turn},
     lanes::{squares_of, sum_of, tanh},
     rows, vectorised,
+    vocabulary::{Scratch, Vocabulary},
 };
 
 /// Frames of the first convolution that one of the second sees, and every how many.
@@ -153,7 +155,17 @@ pub fn decoder_domain(sequences: &Sequences) -> Result<OperatorDomain> {
         .add(plain!("Gate", [Float32, Float32, Float32], [Uint8, Float32], gate()))?
         .add(of_layer!("SelfAttention", [Float32, Float32, Float32, Float32], self_attention, sequences))?
         .add(of_layer!("CrossAttention", [Float32, Float32], cross_attention, sequences))?
-        .add(plain!("Best", [Float32, Float32], [Int32, Float32], Box::new(best) as Work))
+        .add(Own {
+            name: "Vocabulary",
+            inputs: &[Uint8, Float32, Uint8, Uint8, Float32, Float32],
+            outputs: &[Int32, Float32],
+            make: |context: &KernelContext<'_>| {
+                let lacks = |name: &str| Error::new(format!("the vocabulary has no {name}"));
+                let nought: i64 = context.get("nought").ok_or_else(|| lacks("nought"))?;
+                let nought = u8::try_from(nought).map_err(|_| lacks("nought that is a byte"))?;
+                Ok(vocabulary(nought, context.get("step").ok_or_else(|| lacks("step"))?))
+            },
+        })
 }
 
 /// What both have between two layers.
@@ -511,18 +523,20 @@ fn cross_attention(layer: usize, sequences: Sequences) -> Work {
     })
 }
 
-fn best(context: &ComputeContext) -> Result<()> {
-    read!(context; logits: f32 = 0, steps: f32 = 1);
-    let width = logits.len() / steps.len().max(1);
-    write!(context; tokens: i32 = 0 => [steps.len()], log_probabilities: f32 = 1 => [steps.len()]);
-    vectorised(
-        #[inline(always)]
-        || {
-            for (row, step) in steps.iter().enumerate() {
-                let (token, log_probability) = rows::best(&logits[row * width..(row + 1) * width], *step);
-                (tokens[row], log_probabilities[row]) = (token as i32, log_probability);
-            }
-        },
-    );
-    Ok(())
+/// Attributes of the node: the byte of the table that stands for nought, and what a step of its bytes is worth.
+fn vocabulary(nought: u8, step: f32) -> Work {
+    let mut scratch = Scratch::default();
+    Box::new(move |context| {
+        read!(context; bytes: u8 = 0, row_steps: f32 = 1, table: u8 = 2, coarse: u8 = 3, steps: f32 = 4, errors: f32 = 5);
+        write!(context; tokens: i32 = 0 => [row_steps.len()], log_probabilities: f32 = 1 => [row_steps.len()]);
+        let width = table.len() / steps.len().max(1);
+        let vocabulary = Vocabulary { width, table, nought, step, coarse, steps, errors };
+        if !vocabulary.fits(bytes.len(), row_steps.len()) {
+            return Err(Error::new("the weights of the vocabulary are not of the shape that they are to have"));
+        }
+        vocabulary.best(bytes, row_steps, &mut scratch, |row, token, log_probability| {
+            (tokens[row], log_probabilities[row]) = (token as i32, log_probability);
+        });
+        Ok(())
+    })
 }

@@ -1,8 +1,9 @@
-//! Arithmetic on rows, between the products of bytes that ONNX Runtime does: as vector instructions, without allocation.
+//! Arithmetic on rows, between the products of bytes that ONNX Runtime does, and the one with the vocabulary: as vector instructions, without allocation.
 
 pub mod attention;
 pub mod lanes;
 pub mod rows;
+pub mod vocabulary;
 
 /// Calls a closure where it stands: through `FnOnce`, a closure that changes what it holds is called out of line, and
 /// then it is compiled for any processor instead of for this one.

@@ -1,6 +1,6 @@
 //! What happens to a row between two products of bytes. Widths are multiples of [`LANES`].
 
-use super::lanes::{LANES, byte, gelu, largest_of, nearest, silu, squares_of, sum_of};
+use super::lanes::{byte, gelu, largest_of, nearest, silu, squares_of, sum_of};
 
 /// The largest byte of a row is this far from the middle.
 const REACH: f32 = 127.0;
@@ -81,20 +81,6 @@ pub fn gate_row(y: &[f32], step: f32, bias: &[f32], out: &mut [f32]) {
     }
 }
 
-/// The place of the largest logit (the first of equals) and the natural logarithm of its probability.
-#[inline(always)]
-pub fn best(logits: &[f32], step: f32) -> (usize, f32) {
-    let most = largest_of(logits, f32::NEG_INFINITY, |x| x);
-    let place = logits.iter().position(|&x| x == most).unwrap_or(0);
-    let mut sums = [0.0; LANES];
-    for group in logits.as_chunks::<LANES>().0 {
-        for lane in 0..LANES {
-            sums[lane] += super::lanes::exp((group[lane] - most) * step);
-        }
-    }
-    (place, -super::lanes::total(sums).ln())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,15 +126,5 @@ mod tests {
         assert!((0..16).all(|i| (out[i] - want(i)).abs() < 1e-4));
         add(&[1.0; 16], &[2.0; 16], 3.0, &[4.0; 16], &mut out);
         assert_eq!(out, [11.0; 16]);
-    }
-
-    #[test]
-    fn best_is_the_first_of_the_largest() {
-        let mut logits = vec![0.0; 64];
-        (logits[7], logits[40]) = (3.0, 3.0);
-        let (place, log) = best(&logits, 1.0);
-        assert_eq!(place, 7);
-        let exact = -(2.0 + 62.0 * (-3.0_f32).exp()).ln();
-        assert!((log - exact).abs() < 1e-5);
     }
 }

@@ -1,16 +1,18 @@
 //! Voice activity: Silero through ONNX Runtime, one probability for 32 ms, many channels at once.
 
+mod spectrum;
+
 use std::path::Path;
 
 use ort::{session::Session, value::TensorRef};
 
+use self::spectrum::{SPECTRUM, Spectra};
 use crate::models::{ModelError, session};
 
 /// Samples one probability is for (32 ms at 16 kHz).
 pub const FRAME: usize = 512;
 /// Samples before the frame that the model sees again.
 pub const CONTEXT: usize = 64;
-const INPUT: usize = CONTEXT + FRAME;
 const HIDDEN: usize = 128;
 
 /// A frame of a lower root mean square, of full scale 1, is silence: -66 dB, two of the smallest steps of mu-law.
@@ -86,7 +88,8 @@ fn is_silence(frame: &[f32]) -> bool {
 /// The model. Used by one thread at a time.
 pub struct Vad {
     session: Session,
-    input: Vec<f32>,
+    spectra: Spectra,
+    heard: Vec<f32>,
     hidden: Vec<f32>,
     cell: Vec<f32>,
 }
@@ -97,7 +100,8 @@ impl Vad {
     /// # Errors
     /// When the file is not a graph of the expected kind.
     pub fn load(environment: &ort::environment::Environment, file: &Path) -> Result<Self, ModelError> {
-        Ok(Self { session: session(environment, file)?, input: Vec::new(), hidden: Vec::new(), cell: Vec::new() })
+        let session = session(environment, file)?;
+        Ok(Self { session, spectra: Spectra::new(), heard: Vec::new(), hidden: Vec::new(), cell: Vec::new() })
     }
 
     /// Judges every frame of every lane, the next frames of all lanes together. Gives how many the model has heard.
@@ -118,25 +122,25 @@ impl Vad {
     }
 
     fn step(&mut self, lanes: &mut [&mut VadLane]) -> Result<(), ModelError> {
-        self.input.clear();
+        self.heard.clear();
         self.hidden.clear();
         self.cell.clear();
         for (lane, frame) in lanes.iter().filter_map(|lane| Some((lane, lane.next()?))) {
-            self.input.extend_from_slice(&lane.state.context);
-            self.input.extend_from_slice(frame);
+            let made = self.spectra.of(&lane.state.context, frame, &mut self.heard);
+            made.map_err(|error| ModelError::Inference(error.to_string()))?;
             self.hidden.extend_from_slice(&lane.state.hidden);
             self.cell.extend_from_slice(&lane.state.cell);
         }
-        let mut rows = self.input.len() / INPUT;
+        let mut rows = self.heard.len() / SPECTRUM;
         if rows == 1 {
             // one row alone takes another kernel, which rounds differently: the result must not depend on company
-            self.input.extend_from_within(..);
+            self.heard.extend_from_within(..);
             self.hidden.extend_from_within(..);
             self.cell.extend_from_within(..);
             rows = 2;
         }
         let outputs = self.session.run(ort::inputs![
-            "input" => TensorRef::from_array_view(([rows, INPUT], self.input.as_slice()))?,
+            "spectrum" => TensorRef::from_array_view(([rows, SPECTRUM], self.heard.as_slice()))?,
             "h" => TensorRef::from_array_view(([rows, HIDDEN], self.hidden.as_slice()))?,
             "c" => TensorRef::from_array_view(([rows, HIDDEN], self.cell.as_slice()))?,
         ])?;
