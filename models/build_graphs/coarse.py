@@ -35,21 +35,21 @@ class Coarse(NamedTuple):
         return ((lengths + np.sqrt(self.squares.astype(np.float64)) * 1e-6) * np.float64(scale)).astype(np.float32)
 
 
+def _in_steps(weights: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The four bits of each number, and what they leave out of each token."""
+    numbers = np.clip(weights * PARTS // step[:, None] + 8, 0, 15)
+    left_out = ((weights * (2 * PARTS) - (2 * numbers - 15) * step[:, None]) ** 2).sum(1)
+    return numbers.astype(np.uint8), left_out
+
+
 def quantise(weights: np.ndarray) -> Coarse:
     """Of whole numbers [token, number]: each token by the step that leaves the least out."""
     most = np.maximum(np.abs(weights).max(1), 1)
-    best = None
-    for reach in REACHES:
-        step = np.maximum(most * PARTS * 2 * reach // (15 * 16), 1)
-        numbers = np.clip(weights * PARTS // step[:, None] + 8, 0, 15)
-        left_out = ((weights * (2 * PARTS) - (2 * numbers - 15) * step[:, None]) ** 2).sum(1)
-        found = numbers.astype(np.uint8), step, left_out
-        if best is None:
-            best = found
-        else:
-            better = left_out < best[2]
-            best = tuple(np.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(found, best))
-    return Coarse(*best, (weights**2).sum(1))
+    steps = np.array([np.maximum(most * PARTS * 2 * reach // (15 * 16), 1) for reach in REACHES])
+    least = np.array([_in_steps(weights, step)[1] for step in steps]).argmin(0)
+    step = np.take_along_axis(steps, least[None], 0)[0]
+    numbers, left_out = _in_steps(weights, step)
+    return Coarse(numbers, step, left_out, (weights**2).sum(1))
 
 
 def packed(numbers: np.ndarray) -> np.ndarray:

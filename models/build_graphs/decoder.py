@@ -1,7 +1,6 @@
 """Moonshine's decoder over rows of tokens of any sequences: caches are the operators' own, so nothing is padded."""
 
 import numpy as np
-from onnx import numpy_helper
 
 from . import coarse
 from .graph import FLOAT, INT32, INT64, Graph, Rows, join_columns
@@ -12,6 +11,7 @@ POSITIONS = 1024
 
 
 def _embedding(g: Graph, table: Quantised, vocabulary: int, tokens: str) -> str:
+    # base pads its table beyond the tokens there are
     rows = g.node("Gather", [g.constant("embedding", table.matrix[:vocabulary]), tokens])
     return g.node(
         "DequantizeLinear",
@@ -36,29 +36,18 @@ def _cross_attention(g: Graph, weights: dict, layer: int, rows: Rows) -> Rows:
     return mixed
 
 
-def _embedding_table(g: Graph, table: np.ndarray) -> str:
-    """The rows of the vocabulary: one table serves both ends of the decoder."""
-    if not np.array_equal(numpy_helper.to_array(g.constants["embedding"]), table):
-        raise ValueError("tokens have other weights at the end of the decoder than at its beginning")
-    return "embedding"
-
-
 def _vocabulary(g: Graph, rows: Rows, weights: Quantised, tokens: int) -> None:
     """The likeliest tokens, by four bits of each weight and the bytes of the few tokens that can be it
     (`pipeline/src/recogniser/kernels/vocabulary.rs`)."""
-    # base pads its table beyond the tokens there are
-    table = np.ascontiguousarray(weights.matrix[:, :tokens].T)
-    numbers = table.astype(np.int64) - int(weights.zero)
-    fours = coarse.quantise(numbers)
-    step = np.float32(weights.scale)
+    table, nought, step = weights.matrix[:tokens], int(weights.zero.item()), np.float32(weights.scale.item())
+    fours = coarse.quantise(table.astype(np.int64) - nought)
     inputs = [
-        _embedding_table(g, table),
+        g.constant("embedding", table),
         g.constant("vocabulary_coarse", coarse.packed(fours.numbers)),
         g.constant("vocabulary_steps", fours.steps(step)),
         g.constant("vocabulary_errors", fours.errors(step)),
     ]
-    attributes = {"nought": int(weights.zero), "step": float(step)}
-    g.own("Vocabulary", [*rows, *inputs], "best", "log_probability", **attributes)
+    g.own("Vocabulary", [*rows, *inputs], "best", "log_probability", nought=nought, step=float(step))
 
 
 def build(weights: dict, shape: Shape) -> Graph:
@@ -87,7 +76,7 @@ def build(weights: dict, shape: Shape) -> Graph:
         g.node("Gather", [rows.bytes, selected], "wanted_bytes", axis=0),
         g.node("Gather", [rows.steps, selected], "wanted_steps", axis=0),
     )
-    _vocabulary(g, wanted, weights["logits"], shape.vocabulary)
+    _vocabulary(g, wanted, weights["embedding"], shape.vocabulary)
     g.output("best", ["n"], INT32)
     g.output("log_probability", ["n"])
     return g

@@ -20,10 +20,6 @@ class Quantised(NamedTuple):
         """Multiplies the products by a factor (never the bias)."""
         return self._replace(scale=(np.float32(self.scale) * np.float32(factor)).astype(np.float32))
 
-    def columns(self, start: int, end: int) -> "Quantised":
-        bias = None if self.bias is None else self.bias[start:end]
-        return self._replace(matrix=self.matrix[:, start:end], bias=bias)
-
 
 # where the shipped graphs' fused products keep matrix, scale, zero point and bias
 PRODUCTS = {"MatMulIntegerToFloat": (1, 3, 5, 6), "DynamicQuantizeMatMul": (1, 2, 3, 4)}
@@ -120,6 +116,7 @@ def encoder(data: bytes) -> dict:
 
 
 def decoder(data: bytes) -> dict:
+    """One table, `embedding`, serves both ends."""
     merged = ort_file.read(data)
     graph = merged.branches["else_branch"]
     constants = {**merged.constants, **graph.constants}
@@ -127,10 +124,12 @@ def decoder(data: bytes) -> dict:
     table = "model.decoder.embed_tokens.weight_merged_0"
     if table + "_quantized" in constants and constants[table + "_quantized"].dtype == np.int8:
         found["embedding"] = _widened(constants, table)
-        # one table serves both ends
-        found["logits"] = found["embedding"]._replace(matrix=np.ascontiguousarray(found["embedding"].matrix.T))
     else:
         parts = ("_quantized", "_scale", "_zero_point")
-        found["embedding"] = Quantised(*(constants[table + part] for part in parts), None)
+        embedding = found["embedding"] = Quantised(*(constants[table + part] for part in parts), None)
+        logits = found.pop("logits")
+        both = zip((logits.matrix.T, logits.scale, logits.zero), embedding[:3])
+        if logits.bias is not None or not all(np.array_equal(np.squeeze(a), np.squeeze(b)) for a, b in both):
+            raise ValueError("tokens have other weights at the end of the decoder than at its beginning")
     found["rotary"] = _rotary(constants)
     return found

@@ -1,5 +1,5 @@
-//! The operators of Sotto's graphs (domain `sotto`): everything between the products of bytes, which ONNX Runtime does, and the
-//! product with the vocabulary.
+//! The operators of Sotto's graphs (domain `sotto`): everything between the products of bytes, which ONNX Runtime does, and
+//! the product with the vocabulary.
 //!
 //! They work on rows: frames or tokens of any number of windows or sequences, one after the other, without padding.
 //! A row of bytes stands for numbers: (byte - 128) times the row's step. Inputs that come from a product are in steps too.

@@ -1,4 +1,5 @@
-//! Arithmetic on rows, between the products of bytes that ONNX Runtime does, and the one with the vocabulary: as vector instructions, without allocation.
+//! Arithmetic on rows, between the products of bytes that ONNX Runtime does, and the product with the vocabulary: as
+//! vector instructions, without allocation.
 
 pub mod attention;
 pub mod lanes;

@@ -34,7 +34,7 @@ const NEAR: f32 = 8.0;
 /// Logits this far from the best add next to nothing.
 const NOTHING: f32 = 25.0;
 /// Rows whose logits are held at once: those of a pass need not all have room.
-const HELD_ROWS: usize = 16;
+const AT_ONCE: usize = 16;
 /// The byte of a row that stands for nought.
 const CENTRE: u8 = 128;
 
@@ -61,6 +61,8 @@ pub struct Vocabulary<'a> {
 pub struct Scratch {
     /// Rows around nought.
     rows: Vec<i8>,
+    /// What every token's sum has too much in a row, since the four bits are counted from nought.
+    middles: Vec<f32>,
     /// `[row][token]`.
     logits: Vec<f32>,
 }
@@ -88,13 +90,14 @@ impl Vocabulary<'_> {
         scratch: &mut Scratch,
         mut give: impl FnMut(usize, usize, f32),
     ) {
-        let Scratch { rows, logits } = scratch;
-        for (part, (bytes, steps)) in bytes.chunks(HELD_ROWS * self.width).zip(row_steps.chunks(HELD_ROWS)).enumerate()
-        {
+        let Scratch { rows, middles, logits } = scratch;
+        for (part, (bytes, steps)) in bytes.chunks(AT_ONCE * self.width).zip(row_steps.chunks(AT_ONCE)).enumerate() {
             rows.clear();
             rows.extend(bytes.iter().map(|&byte| byte.wrapping_sub(CENTRE) as i8));
             logits.resize(steps.len() * self.steps.len(), 0.0);
-            self.judge(rows, logits);
+            middles.clear();
+            middles.extend(rows.chunks_exact(self.width).map(middle));
+            self.judge(rows, middles, logits);
             let rows = rows.chunks_exact(self.width).zip(logits.chunks_exact_mut(self.steps.len()));
             for (index, ((row, logits), &step)) in rows.zip(steps).enumerate() {
                 let mut found = (0, 0.0);
@@ -102,38 +105,31 @@ impl Vocabulary<'_> {
                     #[inline(always)]
                     || found = self.settle(row, logits, step),
                 );
-                give(part * HELD_ROWS + index, found.0, found.1);
+                give(part * AT_ONCE + index, found.0, found.1);
             }
         }
     }
 
     /// Logits by the four bits.
-    fn judge(&self, rows: &[i8], logits: &mut [f32]) {
+    fn judge(&self, rows: &[i8], middles: &[f32], logits: &mut [f32]) {
         let (logits, steps) = (logits.as_chunks_mut::<PANEL>().0, self.steps.as_chunks::<PANEL>().0);
         for (block, coarse) in self.coarse.chunks(BLOCK * self.width * PANEL / 2).enumerate() {
             for (part, rows) in rows.chunks(ROWS * self.width).enumerate() {
-                let middles: [f32; ROWS] = std::array::from_fn(|row| self.middle(rows, row));
                 dots(
                     self.width,
                     coarse,
                     rows,
                     #[inline(always)]
                     |panel, row, dots| {
-                        let panel = block * BLOCK + panel;
-                        let (to, steps) = (&mut logits[(part * ROWS + row) * steps.len() + panel], &steps[panel]);
+                        let (panel, row) = (block * BLOCK + panel, part * ROWS + row);
+                        let (to, steps, middle) = (&mut logits[row * steps.len() + panel], &steps[panel], middles[row]);
                         for token in 0..PANEL {
-                            to[token] = (dots[token] as f32 - middles[row]) * steps[token];
+                            to[token] = (dots[token] as f32 - middle) * steps[token];
                         }
                     },
                 );
             }
         }
-    }
-
-    /// What every token's sum has too much, since its four bits are counted from nought; nothing for a row that is not there.
-    fn middle(&self, rows: &[i8], row: usize) -> f32 {
-        let numbers = rows.iter().skip(row * self.width).take(self.width);
-        MIDDLE * numbers.map(|&x| i32::from(x)).sum::<i32>() as f32
     }
 
     /// Makes logits exact where they have to be.
@@ -191,6 +187,10 @@ impl Vocabulary<'_> {
             row.iter().zip(weights).map(|(&x, &weight)| i32::from(x) * i32::from(i16::from(weight) - nought)).sum();
         sum as f32 * self.step
     }
+}
+
+fn middle(row: &[i8]) -> f32 {
+    MIDDLE * row.iter().map(|&x| i32::from(x)).sum::<i32>() as f32
 }
 
 /// Sums of the products of rows with four-bit numbers, of each panel for each row.
@@ -328,7 +328,7 @@ mod tests {
     /// More than one block.
     const PANELS: usize = BLOCK + 2;
     /// More than are held at once.
-    const ROWS_OF_ALL: usize = HELD_ROWS + 3;
+    const ROWS_OF_ALL: usize = AT_ONCE + 3;
 
     fn made(table: Vec<u8>) -> Made {
         let (mut steps, mut errors, mut fours) = (Vec::new(), Vec::new(), Vec::new());
@@ -441,7 +441,10 @@ mod tests {
         }
 
         #[test]
-        fn every_processor_adds_up_the_same(coarse in prop::collection::vec(any::<u8>(), 2 * WIDTH * PANEL / 2), rows in bytes(4 * WIDTH, 0..=255)) {
+        fn every_processor_adds_up_the_same(
+            coarse in prop::collection::vec(any::<u8>(), 2 * WIDTH * PANEL / 2),
+            rows in bytes(4 * WIDTH, 0..=255),
+        ) {
             let rows: Vec<i8> = rows.into_iter().map(|byte| byte.wrapping_sub(128) as i8).collect();
             for count in 1..=ROWS {
                 let rows = &rows[..count * WIDTH];
