@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use prometheus::core::Collector;
 use serde::Serialize;
-use similar::{Algorithm, DiffOp, capture_diff_slices};
 use sotto_events::{Final, Partial};
 use sotto_ingest::file::Recording;
 use sotto_pipeline::{Engine, PipelineSettings};
@@ -224,8 +223,7 @@ pub fn unstable(heard: &[Vec<Heard>]) -> (f64, f64) {
 
 /// Words of `before` that are not, in the same order, in `now`.
 fn lost(before: &[String], now: &[String]) -> usize {
-    let same = |op: DiffOp| if let DiffOp::Equal { len, .. } = op { len } else { 0 };
-    before.len() - capture_diff_slices(Algorithm::Myers, before, now).into_iter().map(same).sum::<usize>()
+    before.len() - normalise::common(before, now).map(|(.., count)| count).sum::<usize>()
 }
 
 #[cfg(test)]

@@ -3,6 +3,16 @@
 //! Numbers become single digits on both sides, however they are written: "twenty nine", "29" and "two nine" are the same
 //! words. "Hundred" and "thousand" multiply what stands before them. Marks such as `[noise]` and `<unk>` are dropped.
 
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+
+/// Runs of words that stand in the same order in both: where each begins in `before` and in `now`, and how many they are.
+pub fn common(before: &[String], now: &[String]) -> impl Iterator<Item = (usize, usize, usize)> {
+    capture_diff_slices(Algorithm::Myers, before, now).into_iter().filter_map(|op| match op {
+        DiffOp::Equal { old_index, new_index, len } => Some((old_index, new_index, len)),
+        _ => None,
+    })
+}
+
 /// The words of a text, comparable.
 pub fn words(text: &str) -> Vec<String> {
     let plain: String = unmarked(text).to_lowercase().replace('’', "'");

@@ -1,6 +1,5 @@
 //! When each word of an utterance was first shown.
 
-use similar::{Algorithm, DiffOp, capture_diff_slices};
 use tokio::time::Instant;
 
 use crate::bench::normalise;
@@ -32,10 +31,8 @@ impl Shown {
     /// When each of `words` was shown, those that were not before only `now`.
     pub fn times(&self, words: &[String], now: Instant) -> Vec<Instant> {
         let mut times = vec![now; words.len()];
-        for op in capture_diff_slices(Algorithm::Myers, &self.words, words) {
-            if let DiffOp::Equal { old_index, new_index, len } = op {
-                times[new_index..new_index + len].copy_from_slice(&self.since[old_index..old_index + len]);
-            }
+        for (old, new, count) in normalise::common(&self.words, words) {
+            times[new..new + count].copy_from_slice(&self.since[old..old + count]);
         }
         times
     }
