@@ -210,7 +210,8 @@ async fn mh1_what_reaches_kafka_holds_no_word_and_no_name() {
             fields.push(message.to_string().into_bytes());
             sealed(message, &mut fields);
         }
-        assert!(fields.len() > messages.len() && messages.len() > 5, "{} messages of {name}", messages.len());
+        // how many records share a message is chance
+        assert!(fields.len() > messages.len() + 5, "{} fields in {} messages of {name}", fields.len(), messages.len());
         for word in ["Daniel", "credit card", "Featherstone", "[name]", "\"text\""] {
             let holds =
                 |field: &Vec<u8>| field.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()));
