@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{
+    fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
+use serde_json::Value;
 use sotto_ingest::file;
 use sotto_loadtest::bench::scaled;
 use sotto_pipeline::{
@@ -14,7 +17,9 @@ use sotto_pipeline::{
     recogniser::{Hypothesis, Job, Kept, Moonshine},
     transcript::Rolling,
 };
+use tempfile::TempDir;
 
+const RECOGNISERS: [&str; 2] = ["tiny", "base"];
 /// Windows of the sample call, in samples.
 const WINDOWS: [(usize, usize, usize); 8] = [
     (0, 6_000, 60_000),
@@ -27,10 +32,42 @@ const WINDOWS: [(usize, usize, usize); 8] = [
     (1, 200_000, 296_000),
 ];
 
-fn models() -> Models {
+/// The models, and each recogniser again under a name of its own, with the graphs that hear changed for those of the other
+/// kind of processors. Lie in a folder that goes away.
+fn models() -> (Models, TempDir) {
     let folder = std::env::var_os("SOTTO_MODELS").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| panic!("SOTTO_MODELS names the folder that models/fetch prints"));
-    Models::open(&folder).unwrap()
+    let folder = fs::canonicalize(folder).unwrap();
+    let made = tempfile::tempdir().unwrap();
+    let mut manifest: Value = serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    let link = |manifest: &mut Value, from: &str, to: &str| {
+        let place = made.path().join(to);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        symlink(folder.join(from), place).unwrap();
+        manifest["files"][to] = manifest["files"][from].clone();
+    };
+    link(&mut manifest, "libonnxruntime.so", "libonnxruntime.so");
+    link(&mut manifest, "vad.onnx", "vad.onnx");
+    for name in RECOGNISERS {
+        let other = other(name);
+        for file in ["decoder.onnx", "tokenizer.bin"] {
+            link(&mut manifest, &format!("{name}/{file}"), &format!("{name}/{file}"));
+            link(&mut manifest, &format!("{name}/{file}"), &format!("{other}/{file}"));
+        }
+        for file in ["stem.onnx", "encoder.onnx"] {
+            for (kind, other_kind) in [("", "avx2/"), ("avx2/", "")] {
+                link(&mut manifest, &format!("{name}/{kind}{file}"), &format!("{name}/{kind}{file}"));
+                link(&mut manifest, &format!("{name}/{kind}{file}"), &format!("{other}/{other_kind}{file}"));
+            }
+        }
+        manifest["recognisers"][other] = manifest["recognisers"][name].clone();
+    }
+    fs::write(made.path().join("manifest.json"), manifest.to_string()).unwrap();
+    (Models::open(made.path()).unwrap(), made)
+}
+
+fn other(name: &str) -> String {
+    format!("{name}-other")
 }
 
 fn channels() -> Vec<Vec<f32>> {
@@ -73,15 +110,23 @@ fn next(state: &mut u64) -> usize {
 /// One test, since a process has the runtime once.
 #[test]
 fn a_hypothesis_depends_on_its_window_and_prefix_alone() {
-    let (models, channels) = (models(), channels());
-    for name in ["tiny", "base"] {
+    let ((models, _folder), channels) = (models(), channels());
+    for name in RECOGNISERS {
         let mut model = models.recogniser(name).unwrap();
+        every_processor_hears_the_same(&mut model, &mut models.recogniser(&other(name)).unwrap(), &channels);
         neither_mates_nor_drafts_nor_the_moment_of_joining_change_it(&mut model, &channels);
         a_window_that_grew_is_heard_as_one_that_came_at_once(&mut model, &channels);
         a_prefix_is_kept_and_gone_on_from(&mut model, &channels);
         rolling_hypotheses_do_not_miss_what_has_been_let_go(&mut model, &channels);
         an_utterance_that_ends_under_a_rolling_hypothesis_harms_no_other(&mut model, &channels);
         rolling_hypotheses_are_close_and_leave_exact_ones_alone(&mut model, &channels);
+    }
+}
+
+fn every_processor_hears_the_same(this: &mut Moonshine, other: &mut Moonshine, channels: &[Vec<f32>]) {
+    for (channel, from, to) in WINDOWS {
+        let job = || job(&channels[channel][from..to], &[], &[]);
+        assert_eq!(alone(this, job()), alone(other, job()), "{from} to {to} of channel {channel}");
     }
 }
 

