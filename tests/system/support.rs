@@ -225,6 +225,14 @@ impl Drop for Server {
             drop(child.kill());
             drop(child.wait());
         }
+        if std::thread::panicking() {
+            // a log that cannot be read is none
+            let log = std::fs::read(self.log_file()).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(50)..].join("\n");
+            eprintln!("the last lines of the log of the server at {}:\n{last}", self.api);
+        }
         if self.disk.is_some() && is_root() {
             drop(Command::new("umount").arg(self.data()).status());
         }
