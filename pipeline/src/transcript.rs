@@ -1,9 +1,6 @@
 //! The rolling text of one utterance: what its hypotheses say, what is shown of them, and the words of the final.
 
-use std::{
-    iter::repeat,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sotto_events::{MediaTime, Word};
 
@@ -83,62 +80,30 @@ impl Rolling {
     }
 
     /// Takes in a hypothesis.
-    pub fn heard(&mut self, mut heard: Heard) {
+    pub fn heard(&mut self, heard: Heard) {
         let keep = agreement(&self.latest.tokens, &heard.tokens).saturating_sub(OPEN);
         if keep > self.settled.len() {
             self.settled = heard.tokens[..keep].to_vec();
         }
-        // what it was to begin with was judged before, but for what a shorter one between lacked
-        let given = heard.tokens.len().saturating_sub(heard.log_probabilities.len());
-        let before = self.latest.log_probabilities.iter().copied().chain(repeat(f32::NAN)).take(given);
-        heard.log_probabilities = before.chain(heard.log_probabilities).collect();
         self.latest = heard;
     }
 }
 
-/// Words that the recogniser is so sure of are shown at once, but for the last: it is often heard otherwise with more sound.
-const SURE: f32 = 0.9;
-/// Words that it is less sure of than this are shown late.
-const DOUBTFUL: f32 = 0.6;
-/// So many hypotheses in a row must have a word, and all before it.
-const REPEATED: usize = 2;
-/// So many when it is doubtful, or two with so much more sound, in samples: where partials are rare there are never so many.
-const LATE: (usize, usize) = (5, 2 * SPEECH_RATE as usize);
-
-/// What is shown of the hypotheses of one utterance: the words that enough of them in a row have, for how sure the recogniser
-/// is of them. What is shown stays until enough say otherwise.
+/// What is shown of the hypotheses of one utterance: the words on which two in a row agree, since the last words of a
+/// window are often heard otherwise with more sound. What is shown stays until two in a row agree on something else.
 #[derive(Debug, Default)]
 pub struct Shown {
     last: Vec<String>,
-    /// For each word of the last hypothesis how many in a row have had it and all before it, and the window of the first.
-    repeated: Vec<(usize, usize)>,
     words: Vec<String>,
 }
 
 impl Shown {
-    /// Takes in a hypothesis of a window of `length` samples, with the natural logarithm of the probability of each word, NaN
-    /// where it is not known, and gives what to show.
-    pub fn take(&mut self, length: usize, text: &str, log_probabilities: &[f32]) -> String {
+    /// Takes in a hypothesis and gives what to show.
+    pub fn take(&mut self, text: &str) -> String {
         let new: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        self.repeated.truncate(common(&new, &self.last));
-        self.repeated.iter_mut().for_each(|(times, _)| *times += 1);
-        self.repeated.resize(new.len(), (1, length));
-        let is_ready = |place: &usize| {
-            let (times, first) = self.repeated[*place];
-            match log_probabilities.get(*place).map_or(f32::NAN, |x| x.exp()) {
-                ..DOUBTFUL => times >= LATE.0 || (times >= REPEATED && length.saturating_sub(first) >= LATE.1),
-                SURE.. if place + 1 < new.len() => true,
-                _ => times >= REPEATED,
-            }
-        };
-        let mut ready = (0..new.len()).take_while(is_ready).count();
-        let otherwise = common(&new[..ready], &self.words) < ready.min(self.words.len());
-        if otherwise {
-            // what is shown behind it may still be said
-            ready += common(&new[ready..], self.words.get(ready..).unwrap_or_default());
-        }
-        if otherwise || ready >= self.words.len() {
-            self.words = new[..ready].to_vec();
+        let agreed = common(&new, &self.last);
+        if agreed >= self.words.len() || common(&new[..agreed], &self.words) < agreed {
+            self.words = new[..agreed].to_vec();
         }
         self.last = new;
         self.words.join(" ")
@@ -211,47 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_has_been_said_often_enough_for_how_sure_it_is() {
+    fn only_what_two_hypotheses_agree_on_is_shown() {
         let mut shown = Shown::default();
-        let mut show = |text: &str, probabilities: &[f32]| {
-            shown.take(0, text, &probabilities.iter().map(|x: &f32| x.ln()).collect::<Vec<_>>())
-        };
-        assert_eq!(show("I won", &[0.8, 0.8]), "");
-        assert_eq!(show("I want to.", &[0.8, 0.8, 0.8]), "I");
-        // of what is sure all but the last word
-        assert_eq!(show("I want to buy", &[0.8, 0.8, 0.95, 0.95]), "I want to");
+        let mut show = |text| shown.take(text);
+        assert_eq!(show("I won"), "");
+        assert_eq!(show("I want to."), "I");
+        assert_eq!(show("I want to buy"), "I want to");
         // one that says otherwise takes nothing back
-        assert_eq!(show("Eye", &[0.8]), "I want to");
-        assert_eq!(show("I want two", &[0.8, 0.8, 0.8]), "I want to");
-        assert_eq!(show("I want two cars", &[0.8, 0.8, 0.8, 0.3]), "I want two");
-        // what is doubtful comes the fifth time, and what is behind it not before
-        let (text, probabilities) = ("I want two cars please now", [0.8, 0.8, 0.8, 0.3, 0.95, 0.95]);
-        for _ in 0..3 {
-            assert_eq!(show(text, &probabilities), "I want two");
-        }
-        assert_eq!(show(text, &probabilities), text);
-        // one that is sure takes back what others said, and keeps what they agree on behind it
-        assert_eq!(show("I sold two cars", &[0.95, 0.95, 0.5, 0.5]), "I sold two cars");
-        // of what is not known the second time
-        assert_eq!(show("I sold two cars off", &[0.95]), "I sold two cars");
-        assert_eq!(show("I sold two cars off", &[0.95]), "I sold two cars off");
-    }
-
-    #[test]
-    fn what_is_doubtful_is_shown_the_second_time_when_much_more_has_been_heard() {
-        let mut shown = Shown::default();
-        let second = SPEECH_RATE as usize;
-        let mut show = |seconds: usize| shown.take(seconds * second, "well", &[-2.0]);
-        assert_eq!([show(4), show(5), show(6)], ["", "", "well"]);
-    }
-
-    #[test]
-    fn what_a_hypothesis_was_to_begin_with_keeps_its_probabilities() {
-        let mut rolling = Rolling::new(true);
-        let judged = |tokens, values: &[f32]| Heard { log_probabilities: values.to_vec(), ..heard(tokens) };
-        rolling.heard(judged(10..13, &[-0.1, -0.2, -0.3]));
-        rolling.heard(judged(10..14, &[-0.5, -0.4]));
-        assert_eq!(rolling.latest.log_probabilities, [-0.1, -0.2, -0.5, -0.4]);
+        assert_eq!(show("Eye"), "I want to");
+        assert_eq!(show("I want two"), "I want to");
+        assert_eq!(show("I want two cars"), "I want two");
     }
 
     #[test]
