@@ -381,8 +381,10 @@ impl CallTask {
         let slot = &mut self.slots[index];
         // a failed partial is counted by the engine and the next one asks again
         let Ok(heard) = heard else { return };
-        let text = slot.shown.take(&heard.text);
         slot.rolling.heard(heard);
+        let Heard { tokens, text, log_probabilities, .. } = &slot.rolling.latest;
+        let probable = self.engine.tokenizer(Pass::First).least_by_word(tokens, log_probabilities);
+        let text = slot.shown.take(text, &probable);
         if text.is_empty() {
             return;
         }

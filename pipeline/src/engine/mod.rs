@@ -128,6 +128,8 @@ pub struct Heard {
     pub tokens: Vec<u32>,
     pub text: String,
     pub confidence: f32,
+    /// Natural logarithms of the probabilities of the tokens behind those that it was to begin with.
+    pub log_probabilities: Vec<f32>,
     /// Names the recogniser.
     pub version: Arc<str>,
 }

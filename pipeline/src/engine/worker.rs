@@ -195,13 +195,13 @@ impl Shares {
 }
 
 fn tell(metrics: &PipelineMetrics, about: &About, Waiting { reply, .. }: Waiting, done: Done) {
-    let Hypothesis { tokens, confidence, cut_short } = done.hypothesis;
+    let Hypothesis { tokens, confidence, log_probabilities, cut_short } = done.hypothesis;
     metrics.tokens.inc_by(tokens.len() as u64);
     if cut_short {
         metrics.cut_short.inc();
     }
     let text = about.tokenizer.text(&tokens);
-    answer(reply, Ok(Heard { tokens, text, confidence, version: Arc::clone(&about.version) }));
+    answer(reply, Ok(Heard { tokens, text, confidence, log_probabilities, version: Arc::clone(&about.version) }));
 }
 
 fn fail(metrics: &PipelineMetrics, error: &ModelError, replies: Vec<Waiting>) {

@@ -138,6 +138,7 @@ struct Row {
     given: usize,
     limit: usize,
     log_probability: f32,
+    log_probabilities: Vec<f32>,
     judged: u32,
     cut_short: bool,
     done: bool,
@@ -173,6 +174,7 @@ impl Row {
             stride: LOOK_UP,
             limit,
             log_probability: 0.0,
+            log_probabilities: Vec::new(),
             judged: 0,
             cut_short: false,
             done: false,
@@ -226,8 +228,11 @@ impl Row {
             return;
         }
         self.tokens.push(next);
+        self.log_probabilities.push(log_probability);
         if let Some(keep) = loop_start(&self.tokens) {
+            let given = self.tokens.len() - self.log_probabilities.len();
             self.tokens.truncate(keep);
+            self.log_probabilities.truncate(keep.saturating_sub(given));
             (self.done, self.cut_short) = (true, true);
         } else if self.tokens.len() >= self.limit {
             (self.done, self.cut_short) = (true, true);
@@ -243,7 +248,12 @@ impl Row {
             held(&kept).leave(self.rolled);
         }
         let confidence = (self.log_probability / self.judged.max(1) as f32).exp();
-        let hypothesis = Hypothesis { tokens: self.tokens, confidence, cut_short: self.cut_short };
+        let hypothesis = Hypothesis {
+            tokens: self.tokens,
+            confidence,
+            log_probabilities: self.log_probabilities,
+            cut_short: self.cut_short,
+        };
         Done { number: self.number, hypothesis }
     }
 }
@@ -317,6 +327,17 @@ mod tests {
     }
 
     #[test]
+    fn a_loop_may_begin_in_what_was_given() {
+        let mut row = row(&[9, 11, 12, 11, 12], &[], 160_000);
+        for token in [11, 12] {
+            row.accept(&[token], &[-0.5]);
+        }
+        let made = row.finish(Sequence::default()).hypothesis;
+        assert!(made.cut_short);
+        assert_eq!((made.tokens.as_slice(), made.log_probabilities.as_slice()), (&[9, 11, 12][..], &[][..]));
+    }
+
+    #[test]
     fn a_draft_changes_neither_tokens_nor_confidence() {
         let said = [11, 12, 11, 12, 11, 12, 11, 12, 13];
         let log = |place: usize| -0.25 * place as f32;
@@ -332,6 +353,7 @@ mod tests {
         };
         let alone = run(&[]);
         assert!(alone.cut_short);
+        assert_eq!(alone.log_probabilities, (0..alone.tokens.len()).map(log).collect::<Vec<_>>());
         for draft in [&said[..], &said[..3], &[11, 12, 9, 9], &[8]] {
             assert_eq!(run(draft), alone);
         }

@@ -62,6 +62,8 @@ pub struct Hypothesis {
     pub tokens: Vec<u32>,
     /// Geometric mean of the probabilities of the tokens after the prefix.
     pub confidence: f32,
+    /// Natural logarithms of the probabilities of the tokens after the prefix.
+    pub log_probabilities: Vec<f32>,
     /// True when the guard against repetition or the length limit ended it.
     pub cut_short: bool,
 }

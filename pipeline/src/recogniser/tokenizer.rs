@@ -55,6 +55,30 @@ impl Tokenizer {
         let bytes: Vec<u8> = tokens.iter().flat_map(|&token| self.piece(token)).copied().collect();
         String::from_utf8_lossy(&bytes).replace(SPACE, " ").trim().to_owned()
     }
+
+    /// The least of the values of the tokens of each word of [`text`](Self::text); a space by itself belongs to the word behind
+    /// it. NaN stands for a value that is not known.
+    pub fn least_by_word(&self, tokens: &[u32], values: &[f32]) -> Vec<f32> {
+        let (mut least, mut inside) = (Vec::<f32>::new(), false);
+        let mut space = f32::NAN;
+        for (&token, &value) in tokens.iter().zip(values) {
+            let piece = String::from_utf8_lossy(self.piece(token)).replace(SPACE, " ");
+            if !piece.is_empty() && piece.trim().is_empty() {
+                (inside, space) = (false, space.min(value));
+            }
+            for c in piece.trim_end().chars() {
+                if c.is_whitespace() {
+                    inside = false;
+                } else if let (true, Some(least)) = (inside, least.last_mut()) {
+                    *least = least.min(value);
+                } else {
+                    least.push(value.min(space));
+                    (inside, space) = (true, f32::NAN);
+                }
+            }
+        }
+        least
+    }
 }
 
 #[cfg(test)]
@@ -62,7 +86,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Tokenizer {
-        let pieces = ["", "<s>", "</s>", "\u{2581}he", "llo", "\u{2581}you"];
+        let pieces = ["", "<s>", "</s>", "\u{2581}he", "llo", "\u{2581}you", "\u{2581}", "5"];
         let bytes: Vec<u8> = pieces.iter().flat_map(|p| [&[p.len() as u8][..], p.as_bytes()].concat()).collect();
         Tokenizer::parse(&bytes).unwrap()
     }
@@ -71,6 +95,21 @@ mod tests {
     fn joins_pieces() {
         let tokenizer = sample();
         assert_eq!(tokenizer.text(&[3, 4, 5, 2]), "hello you");
+    }
+
+    #[test]
+    fn a_word_has_the_least_value_of_its_tokens() {
+        let tokenizer = sample();
+        assert_eq!(tokenizer.least_by_word(&[3, 4, 5, 2], &[-0.1, -0.3, -0.2, -9.0]), [-0.3, -0.2]);
+        assert_eq!(tokenizer.least_by_word(&[4, 4, 3], &[-0.1, -0.3, -0.2]), [-0.3, -0.2]);
+        // a number has its space by itself
+        assert_eq!(
+            tokenizer.least_by_word(&[3, 6, 7, 7, 6, 7], &[-0.1, -0.4, -0.2, -0.3, -0.1, -0.2]),
+            [-0.1, -0.4, -0.2]
+        );
+        assert_eq!(tokenizer.text(&[3, 6, 7, 7, 6, 7]), "he 55 5");
+        assert_eq!(tokenizer.least_by_word(&[3, 4, 5], &[f32::NAN, -0.3, -0.2]), [-0.3, -0.2]);
+        assert_eq!(tokenizer.least_by_word(&[], &[]), [0.0; 0]);
     }
 
     #[test]
