@@ -18,6 +18,7 @@ pub mod redact;
 pub mod resample;
 pub mod score;
 pub mod settings;
+mod shown;
 pub mod transcript;
 pub mod vad;
 

@@ -1,4 +1,4 @@
-//! The rolling text of one utterance: what its hypotheses say, what is shown of them, and the words of the final.
+//! The rolling text of one utterance: what its hypotheses say, and the words of the final.
 
 use std::{
     iter::repeat,
@@ -82,7 +82,7 @@ impl Rolling {
         self.kept().close(asked);
     }
 
-    /// Takes in a hypothesis.
+    /// Takes in a hypothesis; as the latest it has the probabilities of all its tokens, NaN where one is not known.
     pub fn heard(&mut self, mut heard: Heard) {
         let keep = agreement(&self.latest.tokens, &heard.tokens).saturating_sub(OPEN);
         if keep > self.settled.len() {
@@ -94,67 +94,6 @@ impl Rolling {
         heard.log_probabilities = before.chain(heard.log_probabilities).collect();
         self.latest = heard;
     }
-}
-
-/// How likely the final keeps a word must be for it to be shown.
-const LIKELY: f32 = 0.8;
-/// The same for the first word of an utterance, behind which all others wait.
-const LIKELY_FIRST: f32 = 0.5;
-/// How much less likely it may be for each hypothesis in a row that has had it, but for two.
-const REPEATED: f32 = 0.05;
-
-/// What is shown of the hypotheses of one utterance: the words that the final is likely to keep, up to the first that it may
-/// not. What is shown stays until what is to be shown says otherwise.
-#[derive(Debug, Default)]
-pub struct Shown {
-    last: Vec<String>,
-    /// For each word of the last hypothesis, how many in a row have had it and all before it.
-    times: Vec<u32>,
-    words: Vec<String>,
-}
-
-impl Shown {
-    /// Takes in a hypothesis with the natural logarithm of the probability of each of its words, NaN where it is not known,
-    /// and gives what to show.
-    pub fn take(&mut self, text: &str, log_probabilities: &[f32]) -> String {
-        let new: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        let known = |place: usize| log_probabilities.get(place).map(|x| x.exp()).filter(|p| !p.is_nan()).unwrap_or(0.5);
-        self.times.truncate(common(&new, &self.last));
-        self.times.resize(new.len(), 0);
-        self.times.iter_mut().for_each(|times| *times += 1);
-        let is_likely = |&place: &usize| {
-            let next = Some(place + 1).filter(|&next| next < new.len()).map(known);
-            let times = self.times[place];
-            let least = if place == 0 { LIKELY_FIRST } else { LIKELY };
-            chance(known(place), next, times > 1) >= least - REPEATED * times.saturating_sub(2) as f32
-        };
-        let mut ready = (0..new.len()).take_while(is_likely).count();
-        let otherwise = common(&new[..ready], &self.words) < ready.min(self.words.len());
-        if otherwise {
-            // what is shown behind it may still be said
-            ready += common(&new[ready..], self.words.get(ready..).unwrap_or_default());
-        }
-        if otherwise || ready >= self.words.len() {
-            self.words = new[..ready].to_vec();
-        }
-        self.last = new;
-        self.words.join(" ")
-    }
-}
-
-/// How likely the final keeps a word, given its probability, that of the word behind it if there is one, and whether the
-/// hypothesis before had it too: a logistic regression (`docs/decisions/0022-words-shown.md`).
-fn chance(word: f32, next: Option<f32>, repeated: bool) -> f32 {
-    let odds = (word + 0.01) / (1.01 - word);
-    let score = -0.1 + 0.8 * odds.ln() + next.map_or(0.6, |next| 0.9 * next) - if repeated { 0.0 } else { 0.7 };
-    1.0 / (1.0 + (-score).exp())
-}
-
-/// How many words two texts share from the start; case and punctuation come and go, and do not count.
-fn common(a: &[String], b: &[String]) -> usize {
-    let bare =
-        |word: &str| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
-    a.iter().zip(b).take_while(|(a, b)| bare(a) == bare(b)).count()
 }
 
 /// Words of `text` with estimated times: voiced time is shared out by length in characters, pauses are kept out.
@@ -216,47 +155,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_likely_to_stay() {
-        let mut shown = Shown::default();
-        let mut show = |text: &str, probabilities: &[f32]| {
-            shown.take(text, &probabilities.iter().map(|x: &f32| x.ln()).collect::<Vec<_>>())
-        };
-        // of what is heard for the first time what is sure, and the first word when it is more likely than not
-        assert_eq!(show("Eye won", &[0.4, 0.7]), "");
-        assert_eq!(show("I want to", &[0.6, 0.95, 0.8]), "I want");
-        assert_eq!(show("I want to buy", &[0.6, 0.8, 0.8, 0.6]), "I want to");
-        // one that says otherwise takes nothing back when it is in doubt
-        assert_eq!(show("Eye", &[0.3]), "I want to");
-        assert_eq!(show("I want two", &[0.7, 0.9, 0.8]), "I want to");
-        // the second time less is enough, and what is behind what is in doubt waits
-        let (text, probabilities) = ("I want two cars please now", [0.7, 0.9, 0.9, 0.3, 0.95, 0.95]);
-        for _ in 0..7 {
-            assert_eq!(show(text, &probabilities), "I want two");
-        }
-        // but not for ever
-        assert_eq!(show(text, &probabilities), text);
-        // one that is sure takes back what others said, and keeps what they agree on behind it
-        assert_eq!(show("I sold two cars", &[0.95, 0.95, 0.5, 0.5]), "I sold two cars");
-        // what is not known may be either
-        assert_eq!(show("I sold two cars off", &[0.95]), "I sold two cars");
-        assert_eq!(show("", &[]), "I sold two cars");
-    }
-
-    #[test]
-    fn a_word_is_likely_to_stay_for_what_it_and_the_next_are_and_when_it_was_heard_before() {
-        let (often, seldom) = (chance(0.7, Some(0.9), true), chance(0.7, Some(0.2), false));
-        assert!(seldom < chance(0.7, Some(0.9), false) && chance(0.7, Some(0.9), false) < often);
-        assert!(chance(0.7, Some(0.2), true) < chance(0.7, None, true) && chance(0.7, None, true) < often);
-        assert!(chance(0.0, None, false) > 0.0 && chance(1.0, Some(1.0), true) < 1.0);
-    }
-
-    #[test]
     fn what_a_hypothesis_was_to_begin_with_keeps_its_probabilities() {
         let mut rolling = Rolling::new(true);
         let judged = |tokens, values: &[f32]| Heard { log_probabilities: values.to_vec(), ..heard(tokens) };
         rolling.heard(judged(10..13, &[-0.1, -0.2, -0.3]));
         rolling.heard(judged(10..14, &[-0.5, -0.4]));
         assert_eq!(rolling.latest.log_probabilities, [-0.1, -0.2, -0.5, -0.4]);
+        // what a shorter one between lacked is not known any more
+        rolling.heard(judged(10..11, &[-0.1]));
+        rolling.heard(judged(10..13, &[-0.3]));
+        assert_eq!(rolling.latest.log_probabilities[0], -0.1);
+        assert!(rolling.latest.log_probabilities[1].is_nan());
+        assert_eq!(rolling.latest.log_probabilities[2], -0.3);
     }
 
     #[test]

@@ -32,10 +32,11 @@ use crate::{
     SPEECH_RATE,
     channel::{Channel, Outcome, Speaking},
     engine::{Answer, Engine, EngineError, Heard, Live, Owner, Pass},
-    redact::Redactor,
+    redact::{Around, Redactor},
     score::Scoring,
     settings::{EndpointSettings, PipelineSettings},
-    transcript::{Rolling, Shown},
+    shown::Shown,
+    transcript::Rolling,
     vad::VadLane,
 };
 
@@ -384,7 +385,8 @@ impl CallTask {
         slot.rolling.heard(heard);
         let Heard { tokens, text, log_probabilities, .. } = &slot.rolling.latest;
         let probable = self.engine.tokenizer(Pass::First).least_by_word(tokens, log_probabilities);
-        let text = slot.shown.take(text, &probable);
+        slot.shown.take(job.length, text, &probable);
+        let (text, after) = (slot.shown.text(), slot.shown.behind());
         if text.is_empty() {
             return;
         }
@@ -393,7 +395,7 @@ impl CallTask {
         let start = slot.channel.media(start);
         // what is to be hidden may show in what was said before
         let Some(before) = self.before(index, stretch, start) else { return };
-        let tail = self.redactor.partial(index as u8, start, &text, &before);
+        let tail = self.redactor.partial(index as u8, start, &text, Around { before: &before, after: &after });
         let slot = &mut self.slots[index];
         slot.rolling.revisions += 1;
         let metrics = self.engine.metrics();

@@ -66,7 +66,7 @@ impl Tokenizer {
             if !piece.is_empty() && piece.trim().is_empty() {
                 (inside, space) = (false, space.min(value));
             }
-            for c in piece.trim_end().chars() {
+            for c in piece.chars() {
                 if c.is_whitespace() {
                     inside = false;
                 } else if let (true, Some(least)) = (inside, least.last_mut()) {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Tokenizer {
-        let pieces = ["", "<s>", "</s>", "\u{2581}he", "llo", "\u{2581}you", "\u{2581}", "5"];
+        let pieces = ["", "<s>", "</s>", "\u{2581}he", "llo", "\u{2581}you", "\u{2581}", "5", ":\u{2009}"];
         let bytes: Vec<u8> = pieces.iter().flat_map(|p| [&[p.len() as u8][..], p.as_bytes()].concat()).collect();
         Tokenizer::parse(&bytes).unwrap()
     }
@@ -109,6 +109,8 @@ mod tests {
         );
         assert_eq!(tokenizer.text(&[3, 6, 7, 7, 6, 7]), "he 55 5");
         assert_eq!(tokenizer.least_by_word(&[3, 4, 5], &[f32::NAN, -0.3, -0.2]), [-0.3, -0.2]);
+        assert_eq!(tokenizer.text(&[3, 8, 4]), "he:\u{2009}llo");
+        assert_eq!(tokenizer.least_by_word(&[3, 8, 4], &[-0.1, -0.2, -0.3]), [-0.2, -0.3]);
         assert_eq!(tokenizer.least_by_word(&[], &[]), [0.0; 0]);
     }
 

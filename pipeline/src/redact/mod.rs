@@ -268,19 +268,22 @@ impl Redactor {
         }
     }
 
-    /// Hides in a partial: what a final would hide, and digits whose end is not known yet. `before` was said just before.
-    pub fn partial(&self, channel: u8, start: MediaTime, text: &str, before: &str) -> String {
+    /// Hides in a partial: what a final would hide, and digits whose end is not known yet. Before it was said what was said
+    /// just before, and after it what else the hypothesis says.
+    pub fn partial(&self, channel: u8, start: MediaTime, text: &str, around: Around<'_>) -> String {
         let words = Words::of(text);
-        let mut spans = self.spans_in((channel, start), text, Around { before, after: "" }, true);
+        let mut spans = self.spans_in((channel, start), text, around, true);
         // what a number is may change with every digit that follows
         let number = |kind: &Redaction| {
             matches!(kind, Redaction::Card | Redaction::NationalId | Redaction::Account | Redaction::Phone)
         };
         spans.iter_mut().filter(|(_, kind)| number(kind)).for_each(|(_, kind)| *kind = Redaction::Digits);
         let expected = self.number_expected(channel, start);
-        let (whole, from) = Around { before, after: "" }.with(text);
+        let (whole, from) = Around { after: "", ..around }.with(text);
         let whole = Words::of(&whole);
-        for run in runs(&whole, expected).into_iter().filter(|run| expected || !run.time) {
+        // a time of day at the end may be the beginning of a number
+        let may_grow = |run: &Run| expected || !run.time || run.words.end == whole.len();
+        for run in runs(&whole, expected).into_iter().filter(may_grow) {
             let open = run.words.end == whole.len() && run.digits.len() >= OPEN;
             if self.settings.hides(Redaction::Digits)
                 && (open || run.digits.len() >= 4 || (expected && run.digits.len() >= 2))

@@ -238,12 +238,19 @@ fn partials_hide_what_may_become_a_number() {
         ("my name is Daniel F.", "my name is [name]."),
         ("Harbor Bank. This is grace.", "Harbor Bank. This is [name]."),
         ("Thank you very much.", "Thank you very much."),
+        ("It's 5:16.", "It's [digits]."),
+        ("It's 5:16 in the morning", "It's 5:16 in the morning"),
     ] {
-        assert_eq!(redactor.partial(0, MediaTime::ZERO, text, ""), wanted);
+        assert_eq!(redactor.partial(0, MediaTime::ZERO, text, Around::default()), wanted);
     }
-    let shown = |before: &str, text: &str| redactor.partial(0, MediaTime::ZERO, text, before);
-    assert_eq!(shown("Yes it's 447.", "912 and that's it"), "[digits] and that's it");
-    assert_eq!(shown("My name is.", "Dan"), "[name]");
+    let shown =
+        |before: &str, text: &str, after: &str| redactor.partial(0, MediaTime::ZERO, text, Around { before, after });
+    assert_eq!(shown("Yes it's 447.", "912 and that's it", ""), "[digits] and that's it");
+    assert_eq!(shown("My name is.", "Dan", ""), "[name]");
+    // what the rest of the hypothesis makes of it
+    assert_eq!(shown("", "You can write to ann dot lee at", ""), "You can write to ann dot lee at");
+    assert_eq!(shown("", "You can write to ann dot lee at", "example dot com"), "You can write to [email]");
+    assert_eq!(shown("", "It's 41 11", "1111 1111 1111 1111"), "It's [digits]");
 }
 
 #[test]
