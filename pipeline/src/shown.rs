@@ -18,8 +18,9 @@ pub struct Shown {
     last: Vec<String>,
     /// For each word of the last hypothesis, how many in a row have had it and all before it, and the window of the first.
     said: Vec<(usize, usize)>,
-    words: Vec<String>,
-    behind: Vec<String>,
+    /// The hypothesis that what is shown is from, and how many of its words that is.
+    hypothesis: Vec<String>,
+    shown: usize,
 }
 
 impl Shown {
@@ -27,31 +28,29 @@ impl Shown {
     /// words, NaN where it is not known.
     pub fn take(&mut self, length: usize, text: &str, log_probabilities: &[f32]) {
         let new: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        let agreed = common(&new, &self.words);
         let mut ready = self.likely(length, &new, log_probabilities);
-        let otherwise = agreed < ready.min(self.words.len());
+        let shown = &self.hypothesis[..self.shown];
+        let agreed = common(&new, shown);
+        let otherwise = agreed < ready.min(shown.len());
         if otherwise {
-            // what is shown behind it and still said stays
-            let mut shown = self.words[agreed..].iter();
-            ready += new[ready..].iter().take_while(|word| shown.any(|shown| is_same(shown, word))).count();
-        } else if agreed == self.words.len() {
+            ready += still_said(&shown[agreed..], &new[agreed..], ready - agreed);
+        } else if agreed == shown.len() {
             ready = ready.max(agreed);
         }
-        if otherwise || ready >= self.words.len() {
-            self.words = new[..ready].to_vec();
-            self.behind = new[ready..].to_vec();
+        if otherwise || ready >= shown.len() {
+            (self.hypothesis, self.shown) = (new.clone(), ready);
         }
         self.last = new;
     }
 
     /// What to show.
     pub fn text(&self) -> String {
-        self.words.join(" ")
+        self.hypothesis[..self.shown].join(" ")
     }
 
-    /// What is not shown of the hypothesis that this is from.
-    pub fn behind(&self) -> String {
-        self.behind.join(" ")
+    /// The hypothesis that this is the beginning of.
+    pub fn hypothesis(&self) -> String {
+        self.hypothesis.join(" ")
     }
 
     /// How many words of a hypothesis the final is likely to keep.
@@ -64,7 +63,7 @@ impl Shown {
             let (times, first) = self.said[place];
             let next = Some(place + 1).filter(|&next| next < new.len()).map(known);
             // what is shown is not changed by one hypothesis that may be as wrong
-            let keeps = || times > 1 || self.words.first().is_none_or(|shown| is_same(shown, &new[0]));
+            let keeps = || times > 1 || self.shown == 0 || is_same(&self.hypothesis[0], &new[0]);
             let least = if place == 0 && keeps() { LIKELY_FIRST } else { LIKELY };
             let half_seconds = length.saturating_sub(first) / HALF_SECOND;
             let patience = times.saturating_sub(2).max(half_seconds.saturating_sub(1));
@@ -72,6 +71,18 @@ impl Shown {
         };
         (0..new.len()).take_while(is_likely).count()
     }
+}
+
+/// How many words of `new` behind the first `ready` ones are still as they were shown.
+fn still_said(shown: &[String], new: &[String], ready: usize) -> usize {
+    let mut behind = shown.iter();
+    for word in &new[..ready] {
+        let mut ahead = behind.clone();
+        if ahead.any(|shown| is_same(shown, word)) {
+            behind = ahead;
+        }
+    }
+    new[ready..].iter().take_while(|word| behind.any(|shown| is_same(shown, word))).count()
 }
 
 /// How likely the final keeps a word, given its probability, that of the word behind it if there is one, and whether the
@@ -156,15 +167,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_shown_is_told_apart() {
+    fn what_is_shown_is_the_beginning_of_a_hypothesis() {
         let mut shown = Shown::default();
-        shown.take(0, "my email is ann at", &[-0.01; 5]);
-        assert_eq!((shown.text(), shown.behind()), ("my email is ann at".into(), String::new()));
-        // what is shown stays, and what is behind it is of the last hypothesis that says so
-        shown.take(0, "my email is ann at example dot com", &[-0.01, -0.01, -0.01, -0.01, -0.01, -2.0, -0.01, -0.01]);
-        assert_eq!((shown.text(), shown.behind()), ("my email is ann at".into(), "example dot com".into()));
-        shown.take(0, "my", &[-0.01]);
-        assert_eq!((shown.text(), shown.behind()), ("my email is ann at".into(), "example dot com".into()));
+        let mut take = |text: &str, log_probabilities: &[f32]| {
+            shown.take(0, text, log_probabilities);
+            (shown.text(), shown.hypothesis())
+        };
+        let (text, whole) = ("my email is ann at".to_owned(), "my email is ann at example dot com");
+        assert_eq!(take(&text, &[-0.01; 5]), (text.clone(), text.clone()));
+        // what is shown stays, as a part of the last one that says so
+        let in_doubt = [-0.01, -0.01, -0.01, -0.01, -0.01, -2.0, -0.01, -0.01];
+        assert_eq!(take(whole, &in_doubt), (text.clone(), whole.to_owned()));
+        assert_eq!(take("my", &[-0.01]), (text, whole.to_owned()));
+    }
+
+    #[test]
+    fn a_word_that_comes_twice_was_shown_as_often_as_it_was_said() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(still_said(&words("go to the shop"), &words("please go to to"), 3), 0);
+        assert_eq!(still_said(&words("go to the shop"), &words("please go to the shop now"), 3), 2);
+        assert_eq!(still_said(&words("want two cars"), &words("sold two cars"), 1), 2);
     }
 
     #[test]

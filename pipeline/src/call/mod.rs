@@ -32,7 +32,7 @@ use crate::{
     SPEECH_RATE,
     channel::{Channel, Outcome, Speaking},
     engine::{Answer, Engine, EngineError, Heard, Live, Owner, Pass},
-    redact::{Around, Redactor},
+    redact::Redactor,
     score::Scoring,
     settings::{EndpointSettings, PipelineSettings},
     shown::Shown,
@@ -386,7 +386,7 @@ impl CallTask {
         let Heard { tokens, text, log_probabilities, .. } = &slot.rolling.latest;
         let probable = self.engine.tokenizer(Pass::First).least_by_word(tokens, log_probabilities);
         slot.shown.take(job.length, text, &probable);
-        let (text, after) = (slot.shown.text(), slot.shown.behind());
+        let (text, hypothesis) = (slot.shown.text(), slot.shown.hypothesis());
         if text.is_empty() {
             return;
         }
@@ -395,7 +395,7 @@ impl CallTask {
         let start = slot.channel.media(start);
         // what is to be hidden may show in what was said before
         let Some(before) = self.before(index, stretch, start) else { return };
-        let tail = self.redactor.partial(index as u8, start, &text, Around { before: &before, after: &after });
+        let tail = self.redactor.partial((index as u8, start), &text, &hypothesis, &before);
         let slot = &mut self.slots[index];
         slot.rolling.revisions += 1;
         let metrics = self.engine.metrics();

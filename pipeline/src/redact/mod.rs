@@ -268,18 +268,31 @@ impl Redactor {
         }
     }
 
-    /// Hides in a partial: what a final would hide, and digits whose end is not known yet. Before it was said what was said
-    /// just before, and after it what else the hypothesis says.
-    pub fn partial(&self, channel: u8, start: MediaTime, text: &str, around: Around<'_>) -> String {
+    /// Hides in a partial, which is the beginning of a hypothesis: what a final of either would hide, and digits whose end is not
+    /// known yet. `before` was said just before.
+    pub fn partial(&self, at: (u8, MediaTime), text: &str, hypothesis: &str, before: &str) -> String {
         let words = Words::of(text);
-        let mut spans = self.spans_in((channel, start), text, around, true);
+        let mut spans = self.open_spans(at, text, before);
+        if hypothesis.len() > text.len() {
+            let clipped = |span: Range<usize>| span.start.min(words.len())..span.end.min(words.len());
+            let whole = self.open_spans(at, hypothesis, before);
+            spans.extend(whole.into_iter().map(|(span, kind)| (clipped(span), kind)));
+        }
+        settle(&mut spans);
+        masked(&words, &spans).join(" ")
+    }
+
+    /// What is to be hidden of a text that is not finished.
+    fn open_spans(&self, at: (u8, MediaTime), text: &str, before: &str) -> Vec<Span> {
+        let around = Around { before, after: "" };
+        let mut spans = self.spans_in(at, text, around, true);
         // what a number is may change with every digit that follows
         let number = |kind: &Redaction| {
             matches!(kind, Redaction::Card | Redaction::NationalId | Redaction::Account | Redaction::Phone)
         };
         spans.iter_mut().filter(|(_, kind)| number(kind)).for_each(|(_, kind)| *kind = Redaction::Digits);
-        let expected = self.number_expected(channel, start);
-        let (whole, from) = Around { after: "", ..around }.with(text);
+        let expected = self.number_expected(at.0, at.1);
+        let (whole, from) = around.with(text);
         let whole = Words::of(&whole);
         // a time of day at the end may be the beginning of a number
         let may_grow = |run: &Run| expected || !run.time || run.words.end == whole.len();
@@ -292,8 +305,7 @@ impl Redactor {
                 spans.push((own, Redaction::Digits));
             }
         }
-        settle(&mut spans);
-        masked(&words, &spans).join(" ")
+        spans
     }
 
     /// What is to be hidden of a text: by itself, and as a part of what is said around it.

@@ -241,16 +241,22 @@ fn partials_hide_what_may_become_a_number() {
         ("It's 5:16.", "It's [digits]."),
         ("It's 5:16 in the morning", "It's 5:16 in the morning"),
     ] {
-        assert_eq!(redactor.partial(0, MediaTime::ZERO, text, Around::default()), wanted);
+        assert_eq!(redactor.partial((0, MediaTime::ZERO), text, text, ""), wanted);
     }
-    let shown =
-        |before: &str, text: &str, after: &str| redactor.partial(0, MediaTime::ZERO, text, Around { before, after });
+    let shown = |before: &str, text: &str, behind: &str| {
+        redactor.partial((0, MediaTime::ZERO), text, format!("{text} {behind}").trim(), before)
+    };
     assert_eq!(shown("Yes it's 447.", "912 and that's it", ""), "[digits] and that's it");
     assert_eq!(shown("My name is.", "Dan", ""), "[name]");
     // what the rest of the hypothesis makes of it
     assert_eq!(shown("", "You can write to ann dot lee at", ""), "You can write to ann dot lee at");
     assert_eq!(shown("", "You can write to ann dot lee at", "example dot com"), "You can write to [email]");
     assert_eq!(shown("", "It's 41 11", "1111 1111 1111 1111"), "It's [digits]");
+    assert_eq!(shown("", "It's 41 uh", "11 1"), "It's [digits]");
+    assert_eq!(shown("", "It's 41 uh", ""), "It's 41 uh");
+    // and what it does not
+    assert_eq!(shown("Harbor Bank. This is.", "grace", "how can I help"), "[name]");
+    assert_eq!(shown("This is.", "Grace", "from support"), "[name]");
 }
 
 #[test]
