@@ -1,6 +1,6 @@
 //! What partials show of the hypotheses of an utterance (`docs/decisions/0022-words-shown.md`).
 
-use crate::SPEECH_RATE;
+use crate::{SPEECH_RATE, transcript::bare};
 
 /// How likely the final keeps a word must be for it to be shown.
 const LIKELY: f32 = 0.8;
@@ -100,9 +100,7 @@ fn common(a: &[String], b: &[String]) -> usize {
 
 /// Case and punctuation come and go, and do not count.
 fn is_same(a: &str, b: &str) -> bool {
-    let bare =
-        |word: &str| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
-    bare(a) == bare(b)
+    bare(a).eq(bare(b))
 }
 
 #[cfg(test)]

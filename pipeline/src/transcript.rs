@@ -96,6 +96,11 @@ impl Rolling {
     }
 }
 
+/// The letters and digits of a word, in lower case.
+pub(crate) fn bare(word: &str) -> impl Iterator<Item = char> {
+    word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase)
+}
+
 /// Words of `text` with estimated times: voiced time is shared out by length in characters, pauses are kept out.
 /// `voiced` has a flag a 32 ms frame from `start` on.
 pub fn words(text: &str, start: MediaTime, end: MediaTime, voiced: &[bool]) -> Vec<Word> {

@@ -386,10 +386,11 @@ impl CallTask {
         let Heard { tokens, text, log_probabilities, .. } = &slot.rolling.latest;
         let probable = self.engine.tokenizer(Pass::First).least_by_word(tokens, log_probabilities);
         slot.shown.take(job.length, text, &probable);
-        let (text, hypothesis) = (slot.shown.text(), slot.shown.hypothesis());
+        let text = slot.shown.text();
         if text.is_empty() {
             return;
         }
+        let hypothesis = slot.shown.hypothesis();
         let Some(Speaking { number: Some(number), stretch, start, .. }) = slot.channel.speaking() else { return };
         let end = slot.channel.media(start + job.length);
         let start = slot.channel.media(start);

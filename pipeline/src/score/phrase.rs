@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use rapidfuzz::distance::levenshtein::{Args, BatchComparator};
 use sotto_events::{Evidence, Final, LONGEST_PHRASE, MediaTime};
 
+use crate::transcript::bare;
+
 /// A pause of this length is no part of a phrase.
 const PAUSE: u64 = 5_000_000;
 /// How near counts unless a rule says otherwise, in percent: of one word and of two themselves, of more what a
@@ -134,7 +136,7 @@ impl Phrase {
 /// Lower case, letters and digits only.
 fn plain(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| c.is_whitespace() || matches!(c, '-' | '/'))
-        .map(|word| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>())
+        .map(|word| bare(word).collect::<String>())
         .filter(|word| !word.is_empty())
 }
 
