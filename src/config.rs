@@ -311,7 +311,7 @@ impl Config {
         self.models.clone().unwrap_or_else(|| {
             let cache = env::var_os("SOTTO_CACHE")
                 .map_or_else(|| home("XDG_CACHE_HOME", ".cache").join("sotto"), PathBuf::from);
-            cache.join("models/moonshine-en-6")
+            cache.join("models/moonshine-en-7")
         })
     }
 

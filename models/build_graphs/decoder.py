@@ -73,7 +73,7 @@ def build(weights: dict, shape: Shape) -> Graph:
         following = weights["norm" if layer == shape.layers - 1 else f"layers.{layer + 1}/input_layernorm"]
         x, rows = g.add_norm(x, opened, weights[path + "mlp/fc2"], path + "fc2", following)
     wanted = Rows(
-        g.node("Gather", [rows.bytes, selected], "wanted_bytes", axis=0),
+        g.node("Gather", [rows.numbers, selected], "wanted_bytes", axis=0),
         g.node("Gather", [rows.steps, selected], "wanted_steps", axis=0),
     )
     _vocabulary(g, wanted, weights["embedding"], shape.vocabulary)

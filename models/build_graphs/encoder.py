@@ -38,14 +38,13 @@ def build(kind: type[Graph], weights: dict, decoder_weights: dict, shape: Shape)
     taken, added = (
         g.constant(name, value) for name, value in zip(("taken", "added"), stem.norm_constants(weights), strict=True)
     )
-    patches, frames = Rows("patches_bytes", "patches_steps"), "frame_starts"
+    patches, frames = Rows("patches", "patches_steps"), "frame_starts"
     g.own("NormPatches", [linear, starts, norms, taken, added], *patches, frames)
     first = Rows("first_bytes", "first_steps")
     g.own(
         "Frames",
         [
-            g.product(patches, last, "conv3"),
-            patches.steps,
+            g.fine_product(patches, last, "conv3"),
             g.constant("conv3_b", weights["conv3.bias"]),
             g.constant("norm_in", weights["layers.0/input_layernorm"]),
         ],

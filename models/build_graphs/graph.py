@@ -14,13 +14,19 @@ FLOAT, INT32, INT64 = TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64
 CONTRIB, OWN = "com.microsoft", "sotto"
 # activations are bytes around 128; the largest of a row becomes 128 +- 127
 MIDDLE = np.array(128, np.uint8)
+# numbers of sixteen bits reach as far as their two bytes can tell (`pipeline/src/recogniser/kernels/rows.rs`)
+FINE_REACH = 127 * 254
 
 
 class Rows(NamedTuple):
-    """Rows of bytes, and what one step of a byte is worth in each row."""
+    """Rows of bytes, or of sixteen bits, and what one step of them is worth in each row."""
 
-    bytes: str
+    numbers: str
     steps: str
+
+
+def _centred(weight: Quantised) -> np.ndarray:
+    return weight.matrix.astype(np.int64) - np.asarray(weight.zero).astype(np.int64)
 
 
 class Graph:
@@ -72,8 +78,28 @@ class Graph:
         self.constant(f"{name}_s", np.asarray(weight.scale, np.float32))
         self.constant(f"{name}_z", (np.asarray(weight.zero).astype(np.int16) - 128).astype(np.int8))
         one, middle = self.constant("one", np.array(1, np.float32)), self.constant("middle", MIDDLE)
-        inputs = [rows.bytes, f"{name}_w", one, f"{name}_s", middle, f"{name}_z"]
+        inputs = [rows.numbers, f"{name}_w", one, f"{name}_s", middle, f"{name}_z"]
         return self.node("MatMulIntegerToFloat", inputs, name, domain=CONTRIB)
+
+    def fine_product(self, rows: Rows, weight: Quantised, name: str) -> str:
+        """Rows of sixteen bits times a matrix. Each is made two rows of bytes, whose products are put together in whole
+        numbers, so what comes out does not depend on how it was multiplied."""
+        shorts, steps = rows
+        halves = f"{name}_halves"
+        self.own("Halves", [shorts], halves)
+        columns = self._fine_steps(weight, name)
+        # products in whole numbers: a step of one
+        whole = weight._replace(scale=np.array(1, np.float32))
+        products = self.product(Rows(halves, steps), whole, f"{name}_parts")
+        self.own("Join", [products, steps, self.constant(f"{name}_s", columns)], name)
+        return name
+
+    def _fine_steps(self, weight: Quantised, name: str) -> np.ndarray:
+        """What a step of each column is worth; refuses weights whose sums a whole number of 32 bits may not hold. Those of
+        either byte of a row then fit in the 24 bits of a float."""
+        if np.abs(_centred(weight)).sum(0).max() * FINE_REACH >= 2**31:
+            raise ValueError(f"the weights of {name} are too large for rows of sixteen bits")
+        return np.full(weight.matrix.shape[1], weight.scale, np.float32)
 
     def bias(self, weight: Quantised, name: str) -> str:
         width = weight.matrix.shape[1]
@@ -115,7 +141,7 @@ class PairsGraph(Graph):
     rows, with the same result."""
 
     def product(self, rows: Rows, weight: Quantised, name: str) -> str:
-        weights = weight.matrix.astype(np.int64) - np.asarray(weight.zero).astype(np.int64)
+        weights = _centred(weight)
         packed, columns = pairs.pack(weights), weights.shape[1]
         inputs = [
             self.constant(f"{name}_w", packed.weights),
@@ -125,7 +151,13 @@ class PairsGraph(Graph):
             self.constant(f"{name}_much", (int(MIDDLE) * weights.sum(0)).astype(np.int32)),
             self.constant(f"{name}_s", np.broadcast_to(np.asarray(weight.scale, np.float32).ravel(), columns)),
         ]
-        self.own("Product", [rows.bytes, *inputs], name)
+        self.own("Product", [rows.numbers, *inputs], name)
+        return name
+
+    def fine_product(self, rows: Rows, weight: Quantised, name: str) -> str:
+        columns = self.constant(f"{name}_s", self._fine_steps(weight, name))
+        packed = self.constant(f"{name}_w", pairs.by_panels(_centred(weight)))
+        self.own("FineProduct", [*rows, packed, columns], name)
         return name
 
 

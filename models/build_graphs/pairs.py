@@ -83,6 +83,15 @@ def _check(weights: np.ndarray, twos: np.ndarray, sources: np.ndarray, starts: n
         raise ValueError("the groups do not come to the weights")
 
 
+def by_panels(weights: np.ndarray) -> np.ndarray:
+    """For rows of sixteen bits (`pipeline/src/recogniser/kernels/fine.rs`), of whole numbers [number, column]: two numbers at
+    a time, [panel, pair, column, number]."""
+    numbers, columns = weights.shape
+    if numbers % 2 or columns % PANEL:
+        raise ValueError(f"{numbers} numbers for {columns} columns cannot be packed")
+    return weights.reshape(numbers // 2, 2, columns // PANEL, PANEL).transpose(2, 0, 3, 1).astype(np.int16)
+
+
 def pack(weights: np.ndarray) -> Packed:
     """Of whole numbers [number, column]."""
     numbers, columns = weights.shape

@@ -31,14 +31,14 @@ class Recogniser:
 RECOGNISERS = (
     Recogniser(
         name="tiny",
-        version="moonshine-tiny-en-lean-3",
+        version="moonshine-tiny-en-lean-4",
         package="moonshine_voice",
         assets="/tiny-en/",
         shape=Shape(layers=6, width=288, heads=8, stem=576, vocabulary=32_768),
     ),
     Recogniser(
         name="base",
-        version="moonshine-base-en-lean-2",
+        version="moonshine-base-en-lean-3",
         package="moonshine_cpp",
         assets="/base-en/",
         shape=Shape(layers=8, width=416, heads=8, stem=832, vocabulary=32_000),

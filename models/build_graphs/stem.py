@@ -41,11 +41,11 @@ def build(kind: type[Graph], weights: dict) -> Graph:
     first = np.zeros((128, kernel.shape[0]), np.float32)
     first[: TAPS[0]] = kernel[:, 0].T
     y = g.node("MatMul", [x, g.constant("conv1", first)])
-    # coarse rows and then fine ones: together sixteen bits, for this model breaks when its stem is rounded to eight
-    rows = Rows("patches_bytes", "patches_steps")
+    # in sixteen bits, for this model breaks when its stem is rounded to eight
+    rows = Rows("patches", "patches_steps")
     gain = g.constant("gain", weights["group_norm.weight"])
     g.own("TanhPatches", [y, gain, starts], *rows, "sums")
-    g.own("Join", [g.product(rows, quantised(weights["conv2.weight"]), "conv2"), rows.steps], "linear")
+    g.fine_product(rows, quantised(weights["conv2.weight"]), "linear")
     g.output("linear", ["m", weights["conv2.weight"].shape[0]])
     g.output("sums", ["n", 2])
     return g

@@ -9,6 +9,8 @@ from .graph import FLOAT, Graph
 HIDDEN = 128
 # samples of a window of the spectrum, and windows of a frame
 SPAN, WINDOWS = 256, 4
+# windows that the first convolution sees at once
+NEIGHBOURS = 3
 BINS = 129
 STRIDES = (1, 2, 2, 1)
 
@@ -27,6 +29,14 @@ def _check_spectrum(weights: dict) -> None:
     waves = np.concatenate([np.cos(angles), -np.sin(angles)]) * (0.5 - 0.5 * np.cos(turns))
     if np.abs(basis - waves).max() > 1e-6:
         raise ValueError("the published spectrum is not a Fourier transform of windows shaped by Hann's function")
+
+
+def _first(g: Graph, x: str, weights: dict) -> str:
+    """The first convolution, of windows with their neighbours; what comes of the windows of a frame side by side."""
+    kernel = weights["encoder.0.reparam_conv.weight"].transpose(2, 1, 0)
+    y = g.node("MatMul", [x, g.constant("conv0_w", kernel.reshape(NEIGHBOURS * BINS, -1))])
+    y = g.node("Relu", [g.node("Add", [y, g.constant("conv0_b", weights["encoder.0.reparam_conv.bias"])])])
+    return g.node("Reshape", [y, g.ints(-1, WINDOWS * kernel.shape[2])])
 
 
 def _convolution(g: Graph, x: str, weights: dict, index: int, length: int) -> tuple[str, int]:
@@ -61,13 +71,13 @@ def _lstm(g: Graph, weights: dict, x: str, hidden: str, cell: str) -> None:
 
 
 def build(data: bytes) -> Graph:
-    """spectrum [n, 4 * 129], h and c [n, 128] -> p [n, 1], h2, c2."""
+    """spectrum [n * 4, 3 * 129], every window of a frame between its neighbours, h and c [n, 128] -> p [n, 1], h2, c2."""
     weights = _weights(data)
     _check_spectrum(weights)
     g = Graph()
-    x, length = g.input("spectrum", FLOAT, ["n", WINDOWS * BINS]), WINDOWS
+    x, length = _first(g, g.input("spectrum", FLOAT, ["windows", NEIGHBOURS * BINS]), weights), WINDOWS
     hidden, cell = (g.input(name, FLOAT, ["n", HIDDEN]) for name in "hc")
-    for index in range(len(STRIDES)):
+    for index in range(1, len(STRIDES)):
         x, length = _convolution(g, x, weights, index, length)
     _lstm(g, weights, x, hidden, cell)
     last = g.constant("out_w", weights["decoder.decoder.2.weight"].reshape(HIDDEN, 1))

@@ -26,7 +26,7 @@ async fn a_call_is_written_down_told_and_kept() {
     let said = texts(&events);
     assert!(said.iter().any(|(channel, text)| *channel == 0 && text.contains("Thank you for calling Harbor")));
     assert!(said.iter().any(|(channel, text)| *channel == 1 && text.contains("I lost my credit card")));
-    assert!(of_type(&heard, "final").iter().all(|made| made["model"] == "moonshine-base-en-lean-2"));
+    assert!(of_type(&heard, "final").iter().all(|made| made["model"] == "moonshine-base-en-lean-3"));
     let measured = &events[events.len() - 3];
     assert_eq!((&measured["type"], &measured["version"]), (&json!("measured"), &json!("conversation-2")));
     let shares: Vec<f64> =

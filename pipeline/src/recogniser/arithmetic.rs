@@ -7,7 +7,7 @@ use super::{
 };
 use crate::models::Shape;
 
-/// Rows in sixteen bits are multiplied twice, coarse and fine.
+/// Rows in sixteen bits are multiplied twice, coarse and fine, or once with numbers that take twice the room.
 const FINE: usize = 2;
 /// A layer of the encoder, in squares of the width: query, key, value and output; up to four times the width and back.
 const ENCODER_LAYER: usize = 4 + 4 + 4;

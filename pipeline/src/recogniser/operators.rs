@@ -2,7 +2,8 @@
 //! the product with the vocabulary; for some processors those products too, of what hears.
 //!
 //! They work on rows: frames or tokens of any number of windows or sequences, one after the other, without padding.
-//! A row of bytes stands for numbers: (byte - 128) times the row's step. Inputs that come from a product are in steps too.
+//! A row of bytes stands for numbers: (byte - 128) times the row's step. Where eight bits are too few, rows have sixteen. Inputs
+//! that come from a product are in steps too.
 
 #![allow(clippy::needless_range_loop, reason = "rows of several tensors go along together")]
 
@@ -11,11 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ort::{
     Error, Result,
     operator::{ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput},
-    value::TensorElementType::{self, Float32, Int8, Int32, Int64, Uint8, Uint16},
+    value::TensorElementType::{self, Float32, Int8, Int16, Int32, Int64, Uint8, Uint16},
 };
 
 use super::kernels::{
-    attention::{HEADS, Memory, TURNED, attend, turn},
+    attention::{self, HEADS, Memory, TURNED, attend, turn},
+    fine::FineProduct,
     lanes::{squares_of, sum_of, tanh},
     product::{Product, Tiles},
     rows, vectorised,
@@ -133,17 +135,19 @@ macro_rules! of_layer {
 /// When the runtime refuses one.
 pub fn encoder_domain(windows: &EncoderWindows) -> Result<OperatorDomain> {
     between(OperatorDomain::new("sotto")?)?
-        .add(plain!("TanhPatches", [Float32, Float32, Int64], [Uint8, Float32, Float32], tanh_patches()))?
-        .add(plain!("Join", [Float32, Float32], [Float32], Box::new(join) as Work))?
+        .add(plain!("TanhPatches", [Float32, Float32, Int64], [Int16, Float32, Float32], tanh_patches()))?
+        .add(plain!("Halves", [Int16], [Uint8], Box::new(halves) as Work))?
+        .add(plain!("Join", [Float32, Float32, Float32], [Float32], Box::new(join) as Work))?
         .add(plain!(
             "NormPatches",
             [Float32, Int64, Float32, Float32, Float32],
-            [Uint8, Float32, Int64],
+            [Int16, Float32, Int64],
             norm_patches()
         ))?
-        .add(plain!("Frames", [Float32, Float32, Float32, Float32], [Float32, Uint8, Float32], frames()))?
+        .add(plain!("Frames", [Float32, Float32, Float32], [Float32, Uint8, Float32], frames()))?
         .add(plain!("Gelu", [Float32, Float32, Float32], [Uint8, Float32], gelu()))?
         .add(plain!("Product", [Uint8, Int8, Uint16, Int64, Int32, Float32], [Float32], product()))?
+        .add(plain!("FineProduct", [Int16, Float32, Int16, Float32], [Float32], fine_product()))?
         .add(of_layer!("EncoderAttention", [Float32, Float32, Int64, Float32, Float32], encoder_attention, windows))
 }
 
@@ -180,6 +184,11 @@ fn layer(context: &KernelContext<'_>) -> Result<usize> {
     usize::try_from(layer).map_err(|_| Error::new("the layer of an attention node is below zero"))
 }
 
+/// How many numbers a row of an input has.
+fn row_of(context: &ComputeContext, index: usize) -> Result<usize> {
+    Ok(context.input(index)?.and_then(|rows| rows.shape().last().copied()).unwrap_or(0) as usize)
+}
+
 /// Ranges between neighbouring starts.
 fn ranges(starts: &[i64]) -> impl Iterator<Item = std::ops::Range<usize>> + Clone {
     starts.windows(2).map(|pair| pair[0] as usize..pair[1] as usize)
@@ -192,8 +201,7 @@ fn tanh_patches() -> Work {
         let width = gain.len();
         let patch = SECOND.0 * width;
         let total: usize = ranges(starts).map(|piece| places(piece.len(), SECOND)).sum();
-        write!(context; bytes: u8 = 0 => [2 * total, patch], steps: f32 = 1 => [total], sums: f32 = 2 => [y.len() / width, 2]);
-        let (coarse, fine) = bytes.split_at_mut(total * patch);
+        write!(context; shorts: i16 = 0 => [total, patch], steps: f32 = 1 => [total], sums: f32 = 2 => [y.len() / width, 2]);
         scratch.resize(y.len(), 0.0);
         vectorised(
             #[inline(always)]
@@ -212,9 +220,8 @@ fn tanh_patches() -> Work {
                 let sources = ranges(starts).flat_map(|piece| {
                     (0..places(piece.len(), SECOND)).map(move |place| (piece.start + place * SECOND.1) * width)
                 });
-                let targets = coarse.chunks_exact_mut(patch).zip(fine.chunks_exact_mut(patch)).zip(steps.iter_mut());
-                for (from, ((coarse, fine), step)) in sources.zip(targets) {
-                    *step = rows::quantise_fine(&scratch[from..from + patch], coarse, fine);
+                for ((from, shorts), step) in sources.zip(shorts.chunks_exact_mut(patch)).zip(steps.iter_mut()) {
+                    *step = rows::quantise_fine(&scratch[from..from + patch], shorts);
                 }
             },
         );
@@ -222,10 +229,23 @@ fn tanh_patches() -> Work {
     })
 }
 
+/// Coarse rows and then fine ones.
+fn halves(context: &ComputeContext) -> Result<()> {
+    read!(context; shorts: i16 = 0);
+    let width = row_of(context, 0)?;
+    write!(context; bytes: u8 = 0 => [2 * shorts.len() / width.max(1), width]);
+    let (coarse, fine) = bytes.split_at_mut(shorts.len());
+    vectorised(
+        #[inline(always)]
+        || rows::halves(shorts, coarse, fine),
+    );
+    Ok(())
+}
+
 fn join(context: &ComputeContext) -> Result<()> {
-    read!(context; products: f32 = 0, steps: f32 = 1);
+    read!(context; products: f32 = 0, steps: f32 = 1, column_steps: f32 = 2);
+    let width = column_steps.len();
     let half = products.len() / 2;
-    let width = half / steps.len().max(1);
     write!(context; out: f32 = 0 => [steps.len(), width]);
     let (coarse, fine) = products.split_at(half);
     vectorised(
@@ -233,7 +253,7 @@ fn join(context: &ComputeContext) -> Result<()> {
         || {
             for (row, step) in steps.iter().enumerate() {
                 let place = row * width..(row + 1) * width;
-                rows::join(&coarse[place.clone()], &fine[place.clone()], *step, &mut out[place]);
+                rows::join(&coarse[place.clone()], &fine[place.clone()], column_steps, *step, &mut out[place]);
             }
         },
     );
@@ -248,14 +268,13 @@ fn norm_patches() -> Work {
         let patch = THIRD.0 * width;
         let counts = ranges(starts).map(|window| places(window.len(), THIRD));
         let total: usize = counts.clone().sum();
-        write!(context; bytes: u8 = 0 => [2 * total, patch], steps: f32 = 1 => [total], frame_starts: i64 = 2 => [starts.len()]);
+        write!(context; shorts: i16 = 0 => [total, patch], steps: f32 = 1 => [total], frame_starts: i64 = 2 => [starts.len()]);
         let mut sum = 0;
         for (start, count) in frame_starts.iter_mut().zip(std::iter::once(0).chain(counts)) {
             sum += count as i64;
             *start = sum;
         }
-        let (coarse, fine) = bytes.split_at_mut(total * patch);
-        let mut targets = coarse.chunks_exact_mut(patch).zip(fine.chunks_exact_mut(patch)).zip(steps.iter_mut());
+        let mut targets = shorts.chunks_exact_mut(patch).zip(steps.iter_mut());
         offsets.resize(width, 0.0);
         for (window, norm) in ranges(starts).zip(norms.chunks_exact(2)) {
             let (mean, inverse) = (norm[0], norm[1]);
@@ -273,8 +292,8 @@ fn norm_patches() -> Work {
                     }
                     for place in 0..places(length, THIRD) {
                         let from = place * THIRD.1 * width;
-                        if let Some(((coarse, fine), step)) = targets.next() {
-                            *step = rows::quantise_fine(&scratch[from..from + patch], coarse, fine);
+                        if let Some((shorts, step)) = targets.next() {
+                            *step = rows::quantise_fine(&scratch[from..from + patch], shorts);
                         }
                     }
                 },
@@ -285,21 +304,19 @@ fn norm_patches() -> Work {
 }
 
 fn frames() -> Work {
-    let (mut joined, mut scratch): (Vec<f32>, Vec<f32>) = (Vec::new(), Vec::new());
+    let mut scratch: Vec<f32> = Vec::new();
     Box::new(move |context| {
-        read!(context; products: f32 = 0, steps: f32 = 1, bias: f32 = 2, weight: f32 = 3);
-        let (width, count) = (weight.len(), steps.len());
+        read!(context; products: f32 = 0, bias: f32 = 1, weight: f32 = 2);
+        let width = weight.len();
+        let count = products.len() / width.max(1);
         write!(context; out: f32 = 0 => [count, width], bytes: u8 = 1 => [count, width], out_steps: f32 = 2 => [count]);
-        let (coarse, fine) = products.split_at(count * width);
-        joined.resize(width, 0.0);
         scratch.resize(width, 0.0);
         vectorised(
             #[inline(always)]
             || {
                 for row in 0..count {
                     let place = row * width..(row + 1) * width;
-                    rows::join(&coarse[place.clone()], &fine[place.clone()], steps[row], &mut joined);
-                    rows::gelu_row(&joined, 1.0, bias, &mut out[place.clone()]);
+                    rows::gelu_row(&products[place.clone()], 1.0, bias, &mut out[place.clone()]);
                     out_steps[row] = rows::norm(&out[place.clone()], weight, &mut scratch, &mut bytes[place]);
                 }
             },
@@ -333,7 +350,7 @@ fn product() -> Work {
     let (mut tiles, mut checked) = (Tiles::new(), 0);
     Box::new(move |context| {
         read!(context; bytes: u8 = 0, weights: i8 = 1, sources: u16 = 2, starts: i64 = 3, much: i32 = 4, steps: f32 = 5);
-        let numbers = context.input(0)?.and_then(|bytes| bytes.shape().last().copied()).unwrap_or(0) as usize;
+        let numbers = row_of(context, 0)?;
         let product = Product { numbers, weights, sources, starts, much, steps };
         // the weights are constants
         if numbers != checked || numbers == 0 {
@@ -344,6 +361,19 @@ fn product() -> Work {
         }
         write!(context; out: f32 = 0 => [bytes.len() / numbers, steps.len()]);
         product.of(bytes, &mut tiles, out);
+        Ok(())
+    })
+}
+
+fn fine_product() -> Work {
+    Box::new(move |context| {
+        read!(context; shorts: i16 = 0, row_steps: f32 = 1, weights: i16 = 2, steps: f32 = 3);
+        let product = FineProduct { numbers: row_of(context, 0)?, weights, steps };
+        if !product.fits(shorts.len(), row_steps.len()) {
+            return Err(Error::new("the weights of a fine product are not of the shape that they are to have"));
+        }
+        write!(context; out: f32 = 0 => [row_steps.len(), steps.len()]);
+        product.of(shorts, row_steps, out);
         Ok(())
     })
 }
@@ -406,7 +436,7 @@ activation!(gate, rows::gate_row, 2);
 struct Attending {
     row: Vec<f32>,
     queries: Vec<f32>,
-    scores: Vec<f32>,
+    scratch: attention::Scratch,
     mixed: Vec<f32>,
 }
 
@@ -445,7 +475,7 @@ impl Attending {
         steps: &mut [f32],
     ) {
         self.mixed.resize(self.queries.len(), 0.0);
-        attend((&self.queries, width), memory, seen, &mut self.scores, &mut self.mixed);
+        attend((&self.queries, width), memory, seen, &mut self.scratch, &mut self.mixed);
         for (row, mixed) in (start..).zip(self.mixed.chunks_exact(width)) {
             steps[row] = rows::quantise(mixed, &mut bytes[row * width..(row + 1) * width]);
         }

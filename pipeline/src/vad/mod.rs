@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ort::{session::Session, value::TensorRef};
 
-use self::spectrum::{SPECTRUM, Spectra};
+use self::spectrum::{Spectra, WIDE, WINDOWS};
 use crate::models::{ModelError, session};
 
 /// Samples one probability is for (32 ms at 16 kHz).
@@ -131,7 +131,7 @@ impl Vad {
             self.hidden.extend_from_slice(&lane.state.hidden);
             self.cell.extend_from_slice(&lane.state.cell);
         }
-        let mut rows = self.heard.len() / SPECTRUM;
+        let mut rows = self.heard.len() / (WINDOWS * WIDE);
         if rows == 1 {
             // one row alone takes another kernel, which rounds differently: the result must not depend on company
             self.heard.extend_from_within(..);
@@ -140,7 +140,7 @@ impl Vad {
             rows = 2;
         }
         let outputs = self.session.run(ort::inputs![
-            "spectrum" => TensorRef::from_array_view(([rows, SPECTRUM], self.heard.as_slice()))?,
+            "spectrum" => TensorRef::from_array_view(([rows * WINDOWS, WIDE], self.heard.as_slice()))?,
             "h" => TensorRef::from_array_view(([rows, HIDDEN], self.hidden.as_slice()))?,
             "c" => TensorRef::from_array_view(([rows, HIDDEN], self.cell.as_slice()))?,
         ])?;

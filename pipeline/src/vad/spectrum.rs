@@ -9,11 +9,12 @@ use super::{CONTEXT, FRAME};
 /// Samples of a window, and from one to the next.
 const SPAN: usize = 256;
 const HOP: usize = SPAN / 2;
-const WINDOWS: usize = 4;
 /// Frequencies of a window.
 const BINS: usize = SPAN / 2 + 1;
-/// Numbers of a frame.
-pub const SPECTRUM: usize = WINDOWS * BINS;
+/// Windows of a frame.
+pub const WINDOWS: usize = 4;
+/// Numbers of a window between its neighbours.
+pub const WIDE: usize = 3 * BINS;
 /// Samples before the end of a frame that are heard again behind it, backwards.
 const REFLECTED: usize = (WINDOWS - 1) * HOP + SPAN - CONTEXT - FRAME;
 
@@ -26,6 +27,8 @@ pub struct Spectra {
     window: Vec<f32>,
     waves: Vec<Complex32>,
     scratch: Vec<Complex32>,
+    /// The windows of a frame, one of zeros before and one behind them.
+    spectrum: Vec<f32>,
 }
 
 impl Spectra {
@@ -39,11 +42,13 @@ impl Spectra {
             window: transform.make_input_vec(),
             waves: transform.make_output_vec(),
             scratch: transform.make_scratch_vec(),
+            spectrum: vec![0.0; (WINDOWS + 2) * BINS],
             transform,
         }
     }
 
-    /// Adds the [`SPECTRUM`] magnitudes of a frame and what was before it to `out`, window by window.
+    /// Adds magnitudes of a frame and what was before it to `out`: [`WINDOWS`] times [`WIDE`] numbers, each window between its
+    /// neighbours.
     ///
     /// # Errors
     /// Never: it would be for a window of another length.
@@ -52,13 +57,17 @@ impl Spectra {
         self.sound.extend_from_slice(context);
         self.sound.extend_from_slice(frame);
         self.sound.extend(frame.iter().rev().skip(1).take(REFLECTED));
-        for sound in self.sound.windows(SPAN).step_by(HOP) {
+        let spectrum = self.spectrum.chunks_exact_mut(BINS).skip(1);
+        for (sound, magnitudes) in self.sound.windows(SPAN).step_by(HOP).zip(spectrum) {
             for ((to, sample), shape) in self.window.iter_mut().zip(sound).zip(&self.shape) {
                 *to = sample * shape;
             }
             self.transform.process_with_scratch(&mut self.window, &mut self.waves, &mut self.scratch)?;
-            out.extend(self.waves.iter().map(|wave| wave.norm_sqr().sqrt()));
+            for (magnitude, wave) in magnitudes.iter_mut().zip(&self.waves) {
+                *magnitude = wave.norm_sqr().sqrt();
+            }
         }
+        self.spectrum.windows(WIDE).step_by(BINS).for_each(|wide| out.extend_from_slice(wide));
         Ok(())
     }
 }
@@ -76,10 +85,18 @@ mod tests {
         let mut made = vec![7.0];
         let mut spectra = Spectra::new();
         spectra.of(&context, &frame, &mut made).unwrap();
-        assert_eq!((made.len(), made[0]), (1 + SPECTRUM, 7.0));
+        assert_eq!((made.len(), made[0]), (1 + WINDOWS * WIDE, 7.0));
         let mut sound = [context.clone(), frame.clone()].concat();
         sound.extend((0..REFLECTED).map(|i| sound[CONTEXT + FRAME - 2 - i]).collect::<Vec<_>>());
-        for (window, made) in made[1..].chunks_exact(BINS).enumerate() {
+        let padded = [
+            vec![0.0; BINS],
+            made[1..].chunks_exact(WIDE).flat_map(|wide| wide[BINS..2 * BINS].to_vec()).collect(),
+            vec![0.0; BINS],
+        ]
+        .concat();
+        for (window, wide) in made[1..].chunks_exact(WIDE).enumerate() {
+            assert_eq!(wide, &padded[window * BINS..][..WIDE]);
+            let made = &wide[BINS..2 * BINS];
             for (bin, made) in made.iter().enumerate() {
                 let turn = std::f64::consts::TAU / SPAN as f64;
                 let (mut real, mut imaginary) = (0.0, 0.0);

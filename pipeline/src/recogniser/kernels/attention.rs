@@ -66,14 +66,6 @@ impl Block {
             }
         }
     }
-
-    fn keys<const HEAD: usize>(&self, index: usize) -> (&[[i16; LANES]], &Lanes) {
-        (&self.keys[index * HEAD * LANES..].as_chunks().0[..HEAD], &self.key_steps[index])
-    }
-
-    fn values<const HEAD: usize>(&self, index: usize) -> &[[i16; HEAD]] {
-        &self.values[index * HEAD * LANES..].as_chunks().0[..LANES]
-    }
 }
 
 /// The step of 16-bit numbers that hold these (a multiple of four), and what makes whole steps of them.
@@ -102,73 +94,189 @@ pub fn turn(row: &mut [f32], head: usize, cosines: &[f32], sines: &[f32]) {
     }
 }
 
+/// Room that is used again.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    scores: Vec<f32>,
+    keys: Vec<f32>,
+    values: Vec<f32>,
+}
+
 /// Attention of `queries` (rows of all heads, scaled, so wide) over `memory`; query `i` sees the first `seen(i)` places.
-/// Results go to the same places of `out`. `scores` is scratch.
+/// Results go to the same places of `out`.
 #[inline(always)]
 pub fn attend(
     (queries, width): (&[f32], usize),
     memory: &Memory,
     seen: impl Fn(usize) -> usize,
-    scores: &mut Vec<f32>,
+    scratch: &mut Scratch,
     out: &mut [f32],
 ) {
-    match width / HEADS {
-        36 => heads::<36, 2, 4>(queries, &memory.blocks, seen, scores, out),
-        52 => heads::<52, 3, 2>(queries, &memory.blocks, seen, scores, out),
+    let blocks = &memory.blocks;
+    // blocks whose scores are made at once, and queries whose values are mixed at once: what there are registers for
+    match (width / HEADS, has_wide_registers()) {
+        (36, true) => heads::<36, 2, 2, 4>(queries, blocks, seen, scratch, out),
+        (36, false) => heads::<36, 2, 1, 1>(queries, blocks, seen, scratch, out),
+        (52, true) => heads::<52, 3, 2, 2>(queries, blocks, seen, scratch, out),
+        (52, false) => heads::<52, 3, 1, 1>(queries, blocks, seen, scratch, out),
         // the model's shape is checked when it is loaded
         _ => out.fill(f32::NAN),
     }
 }
 
-/// Of heads of `HEAD` numbers: `WIDE` times [`LANES`] and four. The values of a place are mixed for `M` queries at once, as
-/// many as there are registers for.
+/// Whether there are 32 registers of 16 numbers here; it is 16 of eight with AVX2, and 32 of four on ARM.
+fn has_wide_registers() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return pulp::x86::V4::try_new().is_some();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Queries that are worked on together.
+const TOGETHER: usize = 4;
+
+/// Of heads of `HEAD` numbers: `WIDE` times [`LANES`] and four. Scores are made of `B` blocks at once, values mixed for `M`
+/// queries.
 #[inline(always)]
-fn heads<const HEAD: usize, const WIDE: usize, const M: usize>(
+fn heads<const HEAD: usize, const WIDE: usize, const B: usize, const M: usize>(
     queries: &[f32],
     blocks: &[Block],
     seen: impl Fn(usize) -> usize,
-    scores: &mut Vec<f32>,
+    scratch: &mut Scratch,
     out: &mut [f32],
 ) {
-    let width = HEADS * HEAD;
-    let count = queries.len() / width;
-    scores.resize(4 * blocks.len() * LANES, 0.0);
+    let count = queries.len() / (HEADS * HEAD);
+    let most = (0..count).map(&seen).max().unwrap_or(0);
+    // there may be room from longer sequences
+    let blocks = &blocks[..most.div_ceil(LANES)];
+    let together = count - count % TOGETHER;
+    let Scratch { scores, keys, values } = scratch;
+    scores.resize(TOGETHER * blocks.len() * LANES, 0.0);
     for index in 0..HEADS {
-        let mut at = 0;
-        while at < count {
-            let place = |i: usize| (at + i) * width + index * HEAD;
-            let take = |i: usize| -> &[f32] { &queries[place(i)..place(i) + HEAD] };
-            if count - at >= 4 {
-                let group: [_; 4] = std::array::from_fn(|i| (take(i), seen(at + i)));
-                some::<4, 2, HEAD, WIDE, M>(&group, blocks, index, scores, |i, mixed| {
-                    out[place(i)..place(i) + HEAD].copy_from_slice(mixed);
-                });
-                at += 4;
-            } else {
-                let group = [(take(0), seen(at))];
-                some::<1, 4, HEAD, WIDE, 1>(&group, blocks, index, scores, |i, mixed| {
-                    out[place(i)..place(i) + HEAD].copy_from_slice(mixed);
-                });
-                at += 1;
+        let place = |query: usize| (query * HEADS + index) * HEAD;
+        let take = |query: usize| Query { numbers: &queries[place(query)..place(query) + HEAD], seen: seen(query) };
+        let mut give = |query: usize, mixed: &[f32]| out[place(query)..place(query) + HEAD].copy_from_slice(mixed);
+        let kept = Kept { blocks, index };
+        if together > 0 {
+            let places = Widened::<HEAD>::of(kept, keys, values);
+            for first in (0..together).step_by(TOGETHER) {
+                let group = std::array::from_fn(|i| take(first + i));
+                some::<TOGETHER, B, HEAD, WIDE, M>(&group, &places, scores, |i, mixed| give(first + i, mixed));
             }
+        }
+        for query in together..count {
+            some::<1, 4, HEAD, WIDE, 1>(&[take(query)], &kept, scores, |_, mixed| give(query, mixed));
         }
     }
 }
 
-/// Scores of `Q` queries over `B` neighbouring blocks, of the head `index`.
+/// A query's numbers of one head, and the places it sees.
+struct Query<'a> {
+    numbers: &'a [f32],
+    seen: usize,
+}
+
+/// One head of the places, [`LANES`] in a block.
+trait Places<const HEAD: usize> {
+    type Number: Copy + Into<f32>;
+
+    /// `[number][place]`
+    fn keys(&self, block: usize) -> &[[Self::Number; LANES]];
+    /// `[place][number]`
+    fn values(&self, block: usize) -> &[[Self::Number; HEAD]];
+    /// Of the keys and of the values.
+    fn steps(&self, block: usize) -> (&Lanes, &Lanes);
+}
+
+/// As it is kept.
+#[derive(Clone, Copy)]
+struct Kept<'a> {
+    blocks: &'a [Block],
+    index: usize,
+}
+
+impl<const HEAD: usize> Places<HEAD> for Kept<'_> {
+    type Number = i16;
+
+    #[inline(always)]
+    fn keys(&self, block: usize) -> &[[i16; LANES]] {
+        &self.blocks[block].keys[self.index * HEAD * LANES..].as_chunks().0[..HEAD]
+    }
+
+    #[inline(always)]
+    fn values(&self, block: usize) -> &[[i16; HEAD]] {
+        &self.blocks[block].values[self.index * HEAD * LANES..].as_chunks().0[..LANES]
+    }
+
+    #[inline(always)]
+    fn steps(&self, block: usize) -> (&Lanes, &Lanes) {
+        let block = &self.blocks[block];
+        (&block.key_steps[self.index], &block.value_steps[self.index])
+    }
+}
+
+/// Its numbers made floats.
+struct Widened<'a, const HEAD: usize> {
+    kept: Kept<'a>,
+    keys: &'a [[f32; LANES]],
+    values: &'a [[f32; HEAD]],
+}
+
+impl<'a, const HEAD: usize> Widened<'a, HEAD> {
+    #[inline(always)]
+    fn of(kept: Kept<'a>, keys: &'a mut Vec<f32>, values: &'a mut Vec<f32>) -> Self {
+        keys.resize(kept.blocks.len() * LANES * HEAD, 0.0);
+        values.resize(keys.len(), 0.0);
+        let rooms = keys
+            .as_chunks_mut::<LANES>()
+            .0
+            .chunks_exact_mut(HEAD)
+            .zip(values.as_chunks_mut::<HEAD>().0.chunks_exact_mut(LANES));
+        for (block, (keys, values)) in rooms.enumerate() {
+            for (to, from) in keys.iter_mut().zip(Places::<HEAD>::keys(&kept, block)) {
+                *to = from.map(f32::from);
+            }
+            for (to, from) in values.iter_mut().zip(Places::<HEAD>::values(&kept, block)) {
+                *to = from.map(f32::from);
+            }
+        }
+        Self { kept, keys: keys.as_chunks().0, values: values.as_chunks().0 }
+    }
+}
+
+impl<const HEAD: usize> Places<HEAD> for Widened<'_, HEAD> {
+    type Number = f32;
+
+    #[inline(always)]
+    fn keys(&self, block: usize) -> &[[f32; LANES]] {
+        &self.keys[block * HEAD..][..HEAD]
+    }
+
+    #[inline(always)]
+    fn values(&self, block: usize) -> &[[f32; HEAD]] {
+        &self.values[block * LANES..][..LANES]
+    }
+
+    #[inline(always)]
+    fn steps(&self, block: usize) -> (&Lanes, &Lanes) {
+        Places::<HEAD>::steps(&self.kept, block)
+    }
+}
+
+/// Scores of `Q` queries over `B` neighbouring blocks.
 #[inline(always)]
 fn block_scores<const Q: usize, const B: usize, const HEAD: usize>(
-    group: &[(&[f32], usize); Q],
-    blocks: &[Block],
-    index: usize,
+    group: &[Query<'_>; Q],
+    places: &impl Places<HEAD>,
+    first: usize,
 ) -> [[Lanes; B]; Q] {
-    let kept: [_; B] = std::array::from_fn(|block| blocks[block].keys::<HEAD>(index));
+    let kept: [_; B] = std::array::from_fn(|block| (places.keys(first + block), places.steps(first + block).0));
     let mut sums = [[[0.0; LANES]; B]; Q];
     for number in 0..HEAD {
         for block in 0..B {
-            let key = kept[block].0[number].map(f32::from);
+            let key: Lanes = kept[block].0[number].map(Into::into);
             for query in 0..Q {
-                let factor = group[query].0[number];
+                let factor = group[query].numbers[number];
                 for lane in 0..LANES {
                     sums[query][block][lane] = factor.mul_add(key[lane], sums[query][block][lane]);
                 }
@@ -187,26 +295,25 @@ fn block_scores<const Q: usize, const B: usize, const HEAD: usize>(
 
 #[inline(always)]
 fn some<const Q: usize, const B: usize, const HEAD: usize, const WIDE: usize, const M: usize>(
-    group: &[(&[f32], usize); Q],
-    blocks: &[Block],
-    index: usize,
+    group: &[Query<'_>; Q],
+    places: &impl Places<HEAD>,
     scores: &mut [f32],
     mut give: impl FnMut(usize, &[f32]),
 ) {
-    let most = group.iter().map(|(_, seen)| *seen).max().unwrap_or(0);
+    let most = group.iter().map(|query| query.seen).max().unwrap_or(0);
     let count = most.div_ceil(LANES);
     let length = count * LANES;
     let mut block = 0;
     while block < count {
         if count - block >= B {
-            let sums = block_scores::<Q, B, HEAD>(group, &blocks[block..block + B], index);
+            let sums = block_scores::<Q, B, HEAD>(group, places, block);
             for query in 0..Q {
                 let to = query * length + block * LANES;
                 scores[to..to + B * LANES].copy_from_slice(sums[query].as_flattened());
             }
             block += B;
         } else {
-            let sums = block_scores::<Q, 1, HEAD>(group, &blocks[block..=block], index);
+            let sums = block_scores::<Q, 1, HEAD>(group, places, block);
             for query in 0..Q {
                 let to = query * length + block * LANES;
                 scores[to..to + LANES].copy_from_slice(&sums[query][0]);
@@ -216,21 +323,21 @@ fn some<const Q: usize, const B: usize, const HEAD: usize, const WIDE: usize, co
     }
     let mut wholes = [0.0; Q];
     for query in 0..Q {
-        let seen = group[query].1;
         let line = &mut scores[query * length..(query + 1) * length];
-        line[seen..].fill(f32::NEG_INFINITY);
+        line[group[query].seen..].fill(f32::NEG_INFINITY);
         wholes[query] = soften(line);
         let shares = line.as_chunks_mut::<LANES>().0;
         for block in 0..count {
+            let steps = places.steps(block).1;
             for lane in 0..LANES {
-                shares[block][lane] *= blocks[block].value_steps[index][lane];
+                shares[block][lane] *= steps[lane];
             }
         }
     }
     let shares = scores.as_chunks::<LANES>().0;
     for first in (0..Q).step_by(M) {
         let shares: [_; M] = std::array::from_fn(|query| &shares[(first + query) * count..(first + query + 1) * count]);
-        let mixed = mix::<M, HEAD, WIDE>(&shares, &blocks[..count], index);
+        let mixed = mix::<M, HEAD, WIDE>(&shares, places);
         for query in 0..M {
             let share = 1.0 / wholes[first + query];
             let (wide, rest) = &mixed[query];
@@ -257,14 +364,12 @@ type Sums<const WIDE: usize> = ([Lanes; WIDE], [f32; 4]);
 #[inline(always)]
 fn mix<const Q: usize, const HEAD: usize, const WIDE: usize>(
     shares: &[&[Lanes]; Q],
-    blocks: &[Block],
-    index: usize,
+    places: &impl Places<HEAD>,
 ) -> [Sums<WIDE>; Q] {
     let none: [Sums<WIDE>; Q] = [([[0.0; LANES]; WIDE], [0.0; 4]); Q];
     let (mut even, mut odd) = (none, none);
-    for (block, values) in blocks.iter().enumerate() {
-        let values = values.values::<HEAD>(index).as_chunks::<2>().0;
-        for (pair, values) in values.iter().enumerate() {
+    for block in 0..shares[0].len() {
+        for (pair, values) in places.values(block).as_chunks::<2>().0.iter().enumerate() {
             add(&mut even, &values[0], |query| shares[query][block][2 * pair]);
             add(&mut odd, &values[1], |query| shares[query][block][2 * pair + 1]);
         }
@@ -286,12 +391,12 @@ fn mix<const Q: usize, const HEAD: usize, const WIDE: usize>(
 #[inline(always)]
 fn add<const Q: usize, const HEAD: usize, const WIDE: usize>(
     sums: &mut [Sums<WIDE>; Q],
-    values: &[i16; HEAD],
+    values: &[impl Copy + Into<f32>; HEAD],
     share: impl Fn(usize) -> f32,
 ) {
     let (wide, rest) = values.as_chunks::<LANES>();
     for part in 0..WIDE {
-        let values = wide[part].map(f32::from);
+        let values: Lanes = wide[part].map(Into::into);
         for query in 0..Q {
             let share = share(query);
             for lane in 0..LANES {
@@ -302,7 +407,7 @@ fn add<const Q: usize, const HEAD: usize, const WIDE: usize>(
     for query in 0..Q {
         let share = share(query);
         for lane in 0..4 {
-            sums[query].1[lane] = share.mul_add(f32::from(rest[lane]), sums[query].1[lane]);
+            sums[query].1[lane] = share.mul_add(rest[lane].into(), sums[query].1[lane]);
         }
     }
 }
@@ -376,7 +481,7 @@ mod tests {
             let (keys, values): (Vec<_>, Vec<_>) = (0..places).map(|place| held(&memory, head, place)).unzip();
             let query = noise(HEADS * head, 77);
             let mut out = vec![0.0; HEADS * head];
-            attend((&query, HEADS * head), &memory, |_| places, &mut Vec::new(), &mut out);
+            attend((&query, HEADS * head), &memory, |_| places, &mut Scratch::default(), &mut out);
             for index in 0..HEADS {
                 let part = index * head..(index + 1) * head;
                 let scores: Vec<f64> = keys
@@ -398,13 +503,13 @@ mod tests {
         for head in [36, 52] {
             let (memory, ..) = memory(head, 70);
             let width = HEADS * head;
-            let queries = noise(7 * width, 5);
-            let seen = |i: usize| 40 + 4 * i;
+            let queries = noise((2 * TOGETHER + 3) * width, 5);
+            let seen = |i: usize| 40 + 2 * i;
             let mut together = vec![0.0; queries.len()];
-            attend((&queries, width), &memory, seen, &mut Vec::new(), &mut together);
+            attend((&queries, width), &memory, seen, &mut Scratch::default(), &mut together);
             for (i, query) in queries.chunks(width).enumerate() {
                 let mut alone = vec![0.0; width];
-                attend((query, width), &memory, |_| seen(i), &mut Vec::new(), &mut alone);
+                attend((query, width), &memory, |_| seen(i), &mut Scratch::default(), &mut alone);
                 let same = alone.iter().zip(&together[i * width..]).all(|(a, b)| a.to_bits() == b.to_bits());
                 assert!(same, "head {head}, query {i}");
             }

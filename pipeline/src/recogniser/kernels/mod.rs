@@ -2,6 +2,7 @@
 //! processors, the products of bytes themselves: as vector instructions, without allocation.
 
 pub mod attention;
+pub mod fine;
 pub mod lanes;
 pub mod product;
 pub mod rows;

@@ -1,11 +1,13 @@
 //! What happens to a row between two products of bytes. Widths are multiples of [`LANES`].
 
-use super::lanes::{byte, gelu, largest_of, nearest, silu, squares_of, sum_of};
+use super::lanes::{byte, gelu, largest_of, nearest, short, silu, squares_of, sum_of};
 
 /// The largest byte of a row is this far from the middle.
 const REACH: f32 = 127.0;
 /// Fine steps in one coarse step: what rounding to whole coarse steps leaves over, up to a half, as bytes.
-const FINE: f32 = 254.0;
+const FINE: i16 = 254;
+/// The largest number of a row of sixteen bits: two bytes can tell it.
+pub const FINE_REACH: f32 = REACH * FINE as f32;
 /// A row of zeros must not be divided by zero.
 const TINY: f32 = 1e-9;
 /// Added to the variance of a row before it is divided by.
@@ -22,24 +24,33 @@ pub fn quantise(row: &[f32], bytes: &mut [u8]) -> f32 {
     most / REACH
 }
 
-/// Rounds a row to two rows of bytes, coarse and fine: about sixteen bits together.
+/// Rounds a row to sixteen bits; gives what one step is worth.
 #[inline(always)]
-pub fn quantise_fine(row: &[f32], coarse: &mut [u8], fine: &mut [u8]) -> f32 {
+pub fn quantise_fine(row: &[f32], shorts: &mut [i16]) -> f32 {
     let most = largest_of(row, TINY, f32::abs);
-    let factor = REACH / most;
-    for ((coarse, fine), from) in coarse.iter_mut().zip(fine).zip(row) {
-        let scaled = from * factor;
-        *coarse = byte(scaled, 1.0);
-        *fine = byte(scaled - nearest(scaled), FINE);
+    let factor = FINE_REACH / most;
+    for (to, from) in shorts.iter_mut().zip(row) {
+        *to = short(*from, factor);
     }
-    most / REACH
+    most / FINE_REACH
 }
 
-/// Puts the products of coarse and fine rows together.
+/// Numbers of sixteen bits as two bytes around 128 each: what is coarse, and what that leaves over.
 #[inline(always)]
-pub fn join(coarse: &[f32], fine: &[f32], step: f32, out: &mut [f32]) {
-    for ((out, coarse), fine) in out.iter_mut().zip(coarse).zip(fine) {
-        *out = fine.mul_add(1.0 / FINE, *coarse) * step;
+pub fn halves(shorts: &[i16], coarse: &mut [u8], fine: &mut [u8]) {
+    for ((coarse, fine), &number) in coarse.iter_mut().zip(fine).zip(shorts) {
+        let whole = nearest(f32::from(number) * (1.0 / f32::from(FINE)));
+        *coarse = byte(whole, 1.0);
+        *fine = byte(whole.mul_add(-f32::from(FINE), f32::from(number)), 1.0);
+    }
+}
+
+/// Puts the products of both halves together, which are whole numbers, in steps of the columns and of the row.
+#[inline(always)]
+pub fn join(coarse: &[f32], fine: &[f32], steps: &[f32], step: f32, out: &mut [f32]) {
+    for (((out, coarse), fine), column) in out.iter_mut().zip(coarse).zip(fine).zip(steps) {
+        // fused: rounded once, as the whole sum is when it is made a float
+        *out = coarse.mul_add(f32::from(FINE), *fine) * column * step;
     }
 }
 
@@ -92,17 +103,33 @@ mod tests {
     #[test]
     fn bytes_stand_for_the_row() {
         let row = wave(288);
-        let (mut coarse, mut fine, mut plain) = (vec![0; 288], vec![0; 288], vec![0; 288]);
-        let step = quantise(&row, &mut plain);
-        let exact = quantise_fine(&row, &mut coarse, &mut fine);
-        assert_eq!((step, &plain), (exact, &coarse));
-        for i in 0..288 {
-            let value = |byte: u8| f32::from(byte) - 128.0;
-            assert!((value(plain[i]) * step - row[i]).abs() <= step * 0.5001);
-            assert!(((value(fine[i]) / FINE + value(coarse[i])) * step - row[i]).abs() < step / 500.0);
+        let mut bytes = vec![0; 288];
+        let step = quantise(&row, &mut bytes);
+        for (byte, x) in bytes.iter().zip(&row) {
+            assert!(((f32::from(*byte) - 128.0) * step - x).abs() <= step * 0.5001);
         }
-        assert_eq!(quantise(&[0.0; 16], &mut coarse[..16]), TINY / REACH);
-        assert_eq!(coarse[..16], [128; 16]);
+        assert_eq!(quantise(&[0.0; 16], &mut bytes[..16]), TINY / REACH);
+        assert_eq!(bytes[..16], [128; 16]);
+    }
+
+    #[test]
+    fn numbers_of_sixteen_bits_stand_for_the_row_and_two_bytes_for_them() {
+        let row = wave(288);
+        let mut shorts = vec![0; 288];
+        let step = quantise_fine(&row, &mut shorts);
+        let most = row.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+        assert!((step * FINE_REACH - most).abs() < 1e-5);
+        for (short, x) in shorts.iter().zip(&row) {
+            assert!((f32::from(*short) * step - x).abs() <= step * 0.51);
+        }
+        let all: Vec<i16> = (-(FINE_REACH as i16)..=FINE_REACH as i16).collect();
+        let (mut coarse, mut fine) = (vec![0; all.len()], vec![0; all.len()]);
+        halves(&all, &mut coarse, &mut fine);
+        for ((number, coarse), fine) in all.iter().zip(coarse).zip(fine) {
+            let value = |byte: u8| i16::from(byte) - 128;
+            assert_eq!(*number, value(coarse) * FINE + value(fine));
+            assert!(value(fine).abs() <= FINE / 2 && value(coarse).abs() <= REACH as i16);
+        }
     }
 
     #[test]
