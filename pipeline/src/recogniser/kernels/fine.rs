@@ -1,7 +1,7 @@
 //! Rows of sixteen bits times a matrix, for x86 processors that lack an instruction for sums of four products of bytes.
 //!
 //! A row of sixteen bits can be multiplied as two rows of bytes, which is what ONNX Runtime is given where it multiplies.
-//! AVX2 multiplies numbers of sixteen bits as they are, sixteen of them with one instruction, so here once does.
+//! AVX2 multiplies numbers of sixteen bits as they are, sixteen of them with one instruction, so here they are multiplied once.
 //!
 //! Sums are whole numbers, so what comes out is the same number either way.
 
