@@ -83,7 +83,8 @@ fn job(sound: &[f32], prefix: &[u32], draft: &[u32]) -> Job {
 }
 
 fn admit(model: &mut Moonshine, jobs: Vec<(u64, Job)>) {
-    model.decoder.admit(model.encoder.encode(jobs).unwrap());
+    let fed = model.front_end.feed(jobs).unwrap();
+    model.decoder.admit(model.encoder.encode(fed).unwrap());
 }
 
 /// Everything that is under way, in the order of the numbers.

@@ -62,7 +62,8 @@ fn write_down(model: &mut Moonshine, path: &Path) -> Result<Vec<u32>, Failure> {
     }
     let audio = scaled(sound);
     let job = Job { length: audio.len(), audio, ..Job::default() };
-    model.decoder.admit(model.encoder.encode(vec![(0, job)])?);
+    let fed = model.front_end.feed(vec![(0, job)])?;
+    model.decoder.admit(model.encoder.encode(fed)?);
     loop {
         if let Some(done) = model.decoder.pass()?.pop() {
             return Ok(done.hypothesis.tokens);

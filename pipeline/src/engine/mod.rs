@@ -1,8 +1,9 @@
 //! The speech work of all calls, on a fixed number of threads of its own, so that it never blocks a socket.
 //!
-//! A thread judges voice first (cheap, everything waits for it). Then encoding what the [`schedule`] gives and a decoder
-//! pass over everything that is under way take turns; what has been encoded meanwhile joins the next pass. Two threads
-//! share a [`station`] of models.
+//! A thread judges voice first (cheap, everything waits for it). Then comes a decoder pass over everything that is under
+//! way, or hearing what the [`schedule`] gives, in two steps, which two threads may be at; what has been heard meanwhile joins
+//! the next pass. With a recogniser that no other thread hears with, passes and that take turns. Two threads share a
+//! [`station`] of models.
 //!
 //! **Bounds.** A channel has at most one voice request and one partial under way, and a call only so many finals; what is
 //! withdrawn stays queued until its turn comes, at most one more for each pause of `post_roll`. So the queues are bounded by
@@ -96,7 +97,7 @@ pub struct Owner {
 /// How long work may wait for others to share a batch with; on an idle machine it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Slack {
-    /// Until it is encoded.
+    /// Until it is heard.
     pub encode: Duration,
     /// From the same moment on, until it is decoded.
     pub decode: Duration,
@@ -196,16 +197,17 @@ impl Queues {
         self.voice.iter().map(VoiceRequest::waiting).sum()
     }
 
-    /// Work for a thread of a station.
-    fn task(&mut self, station: usize, now: Duration, encoded: bool) -> Option<Task> {
+    /// Work for a thread of a station, which `decoded` last or did not.
+    fn task(&mut self, station: usize, now: Duration, decoded: bool) -> Option<Task> {
         let free = self.stations[station].vad.is_some();
         let voice = if free { self.take_voice(now) } else { Vec::new() };
         if !voice.is_empty() {
             return self.stations[station].vad.take().map(|vad| Task::Voice(vad, voice));
         }
         let (station, schedules) = (&mut self.stations[station], &mut self.schedules);
-        let first = if encoded { station.decode(now) } else { None };
-        let live = first.or_else(|| station.encode(now, schedules)).or_else(|| station.decode(now));
+        // a pass is short, and nearest to what someone waits for; but what joins the next ones has to be heard
+        let first = if decoded { station.hear(now, schedules, true) } else { None };
+        let live = first.or_else(|| station.decode(now)).or_else(|| station.hear(now, schedules, false));
         if live.is_some() {
             return live;
         }
@@ -213,7 +215,7 @@ impl Queues {
             let voice = fitting(&mut self.spare_voice);
             return station.vad.take().map(|vad| Task::Voice(vad, voice));
         }
-        station.encode_spare(now, schedules)
+        station.hear_spare(now, schedules)
     }
 
     /// When something that waits now may go, if anything waits.
@@ -226,7 +228,8 @@ impl Queues {
 
     /// How long work of a class has waited at most, beyond its slack.
     fn overdue(&self, class: Class, now: Duration) -> Duration {
-        self.schedules.iter().map(|schedule| schedule.overdue(class, now)).max().unwrap_or_default()
+        let waiting = self.schedules.iter().map(|schedule| schedule.overdue(class, now));
+        waiting.chain(self.stations.iter().map(|station| station.overdue(class, now))).max().unwrap_or_default()
     }
 
     /// When the voice requests that wait may go, if there are any.
@@ -319,8 +322,7 @@ impl Shared {
         queues.spare_voice.clear();
         queues.schedules.clear();
         for desk in queues.stations.iter_mut().flat_map(|station| &mut station.desks) {
-            desk.encoded.clear();
-            desk.decoder = None;
+            desk.clear();
         }
         self.work.notify_all();
     }

@@ -215,6 +215,16 @@ impl<T> Schedule<T> {
         taken
     }
 
+    /// The same of nothing but what a final waits for.
+    pub fn take_exact(&mut self, now: Duration, budget: f64, wanted: impl Fn(&T) -> bool) -> Vec<(Duration, T)> {
+        let mut taken = Vec::new();
+        let mut left = budget;
+        if self.exact.may_go(now, budget) {
+            self.exact.fill(now, &mut left, wanted, &mut taken);
+        }
+        taken
+    }
+
     /// The same of the other calls, for when no live one has work.
     pub fn take_spare(&mut self, now: Duration, budget: f64, wanted: impl Fn(&T) -> bool) -> Vec<(Duration, T)> {
         let mut taken = Vec::new();
@@ -228,6 +238,11 @@ impl<T> Schedule<T> {
     /// When something of a live call that waits now may go, if anything waits.
     pub fn next(&self, now: Duration) -> Option<Duration> {
         [self.exact.next(), self.shown.next()].into_iter().flatten().min().map(|next| next.max(now))
+    }
+
+    /// The same of what a final waits for.
+    pub fn next_exact(&self, now: Duration) -> Option<Duration> {
+        self.exact.next().map(|next| next.max(now))
     }
 
     /// The same of the other calls.
@@ -262,6 +277,16 @@ mod tests {
         schedule.push(Class::Shown, 1, (at(0), HELD), 2.0, "partial").unwrap();
         schedule.push(Class::Exact, 1, (at(5), Duration::ZERO), 2.0, "final").unwrap();
         assert_eq!(names(schedule.take(at(10), BUDGET, |_| true)), ["final", "partial"]);
+        // and by itself, when nothing else has room
+        schedule.push(Class::Shown, 1, (at(200), HELD), 2.0, "partial").unwrap();
+        assert_eq!(
+            (schedule.next_exact(at(200)), names(schedule.take_exact(at(200), BUDGET, |_| true))),
+            (None, vec![])
+        );
+        schedule.push(Class::Exact, 1, (at(205), Duration::ZERO), 2.0, "final").unwrap();
+        assert_eq!(schedule.next_exact(at(205)), Some(at(205)));
+        assert_eq!(names(schedule.take_exact(at(205), BUDGET, |_| true)), ["final"]);
+        assert_eq!(schedule.waiting(Class::Shown), 1);
     }
 
     #[test]
@@ -338,7 +363,7 @@ mod tests {
         // what is shown takes nothing along that has time
         schedule.push(Class::Shown, 1, (at(90), Duration::ZERO), 1.0, "partial").unwrap();
         assert_eq!(names(schedule.take(at(90), BUDGET, wanted)), ["partial"]);
-        assert_eq!(schedule.next(at(90)), Some(at(200)));
+        assert_eq!((schedule.next(at(90)), schedule.next_exact(at(90))), (Some(at(200)), Some(at(200))));
         assert!(schedule.take(at(199), BUDGET, wanted).is_empty());
         assert_eq!(names(schedule.take(at(200), BUDGET, wanted)), ["a", "b"]);
         assert_eq!(schedule.next(at(200)), Some(at(350)));

@@ -5,19 +5,19 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
-    Heard, Reply, Ticket, VoiceRequest,
+    Heard, Purpose, Reply, Ticket, VoiceRequest,
     schedule::{Class, Schedule},
 };
 use crate::{
     models::{ModelError, Models},
-    recogniser::{Decoder, Encoded, Encoder, Moonshine, Tokenizer},
+    recogniser::{Decoder, Encoded, Encoder, Fed, FrontEnd, Moonshine, Tokenizer},
     vad::Vad,
 };
 
-/// Seconds of windows that are encoded at once: as many as make full batches, few enough that finals need not wait long.
-const ENCODED: f64 = 8.0;
+/// Seconds of windows that are heard at once: as many as make full batches, few enough that finals need not wait long.
+const HEARD: f64 = 8.0;
 /// The same of calls that are not live: a live one may have to wait for them.
-const ENCODED_SPARE: f64 = 2.0;
+const HEARD_SPARE: f64 = 2.0;
 /// So many windows are enough for a decoder to begin: each pass reads all weights, for one as for many.
 const MATES: usize = 8;
 /// Most windows under way in a decoder.
@@ -28,8 +28,11 @@ const SPARE: usize = 16;
 /// One recogniser of a station.
 pub(super) struct Desk {
     pub about: About,
+    pub front_end: Option<FrontEnd>,
     pub encoder: Option<Encoder>,
     pub decoder: Option<Decoding>,
+    /// What is encoded next.
+    pub fed: Vec<(Fed, Waiting)>,
     /// What joins the next pass.
     pub encoded: Vec<(Encoded, Waiting)>,
     /// Jobs under way in the decoder.
@@ -46,9 +49,18 @@ pub(super) struct About {
 /// Who waits for a window.
 pub(super) struct Waiting {
     pub reply: Reply<Heard>,
+    pub purpose: Purpose,
     pub class: Class,
+    /// Until when it may wait for others to be encoded with.
+    pub due: Duration,
     /// Until when it may wait for others to be decoded with.
     pub held: Duration,
+}
+
+impl Waiting {
+    fn wanted(&self) -> bool {
+        !self.reply.is_closed()
+    }
 }
 
 /// A decoder and who waits for what it has under way.
@@ -58,10 +70,18 @@ pub(super) struct Decoding {
 }
 
 impl Desk {
-    fn new(Moonshine { version, tokenizer, encoder, decoder }: Moonshine) -> Self {
+    fn new(Moonshine { version, tokenizer, front_end, encoder, decoder }: Moonshine) -> Self {
         let decoder = Some(Decoding { decoder, waiting: HashMap::new() });
         let about = About { version, tokenizer };
-        Self { about, encoder: Some(encoder), decoder, encoded: Vec::new(), live: 0 }
+        let (front_end, encoder) = (Some(front_end), Some(encoder));
+        Self { about, front_end, encoder, decoder, fed: Vec::new(), encoded: Vec::new(), live: 0 }
+    }
+
+    /// Lets go of everything, since nobody is to wait for it.
+    pub fn clear(&mut self) {
+        self.fed.clear();
+        self.encoded.clear();
+        self.decoder = None;
     }
 
     /// When the next pass may be, if there is something for one.
@@ -69,9 +89,37 @@ impl Desk {
         next_pass(self.live, self.encoded.iter().map(|(_, waiting)| waiting.held))
     }
 
-    fn may_encode(&self, most: usize) -> bool {
-        self.encoder.is_some() && self.live + self.encoded.len() < most
+    /// Whether windows may be taken, of so many under way at most. One batch at a time waits for the encoder, and finals go
+    /// past partials there.
+    fn may_feed(&self, class: Class, most: usize) -> bool {
+        let room = match class {
+            Class::Exact => self.fed.iter().all(|(_, waiting)| waiting.class != Class::Exact),
+            Class::Shown | Class::Spare => self.fed.is_empty(),
+        };
+        room && self.front_end.is_some() && self.live + self.encoded.len() < most
     }
+
+    fn may_encode(&self) -> bool {
+        self.encoder.is_some() && !self.fed.is_empty()
+    }
+
+    /// Whether a thread hears windows now.
+    fn hears(&self) -> bool {
+        self.front_end.is_none() || self.encoder.is_none()
+    }
+}
+
+/// Takes what is encoded next, given its class and seconds: finals first, then what came first.
+fn next_batch<T>(fed: &mut Vec<T>, about: impl Fn(&T) -> (Class, f64)) -> Vec<T> {
+    fed.sort_by_key(|one| about(one).0 != Class::Exact);
+    let mut left = HEARD;
+    let fits = |one: &&T| {
+        let room = left > 0.0;
+        left -= about(one).1;
+        room
+    };
+    let count = fed.iter().take_while(fits).count();
+    fed.drain(..count).collect()
 }
 
 /// When a pass may be with so many under way and others that may be held until then: at once when some are under way, or
@@ -84,7 +132,8 @@ fn next_pass(live: usize, held: impl ExactSizeIterator<Item = Duration>) -> Opti
 pub(super) enum Task {
     Voice(Vad, Vec<VoiceRequest>),
     /// For the recogniser of this number.
-    Encode(usize, Encoder, Vec<(Duration, Ticket)>),
+    Feed(usize, FrontEnd, Vec<(Duration, Ticket)>),
+    Encode(usize, Encoder, Vec<(Fed, Waiting)>),
     Decode(usize, Decoding, Vec<(Encoded, Waiting)>),
 }
 
@@ -105,38 +154,32 @@ impl Station {
         Ok(Self { vad: Some(models.vad()?), desks: recognisers.iter().map(desk).collect::<Result<_, _>>()? })
     }
 
-    /// Takes windows to encode, finals' first.
-    pub fn encode(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>]) -> Option<Task> {
-        self.encode_what(LIVE, schedules, |schedule| schedule.take(now, ENCODED, wanted))
+    /// Takes windows to be heard of live calls, finals' first; with `alone`, for recognisers with which no other thread hears.
+    pub fn hear(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>], alone: bool) -> Option<Task> {
+        let desks = self.desks.iter_mut().zip(schedules).enumerate().rev();
+        desks.filter(|(_, (desk, _))| !(alone && desk.hears())).find_map(|(index, (desk, schedule))| {
+            desk.fed.retain(|(_, waiting)| waiting.wanted());
+            let tickets = match desk {
+                _ if desk.may_feed(Class::Shown, LIVE) => schedule.take(now, HEARD, wanted),
+                _ if desk.may_feed(Class::Exact, LIVE) => schedule.take_exact(now, HEARD, wanted),
+                _ => Vec::new(),
+            };
+            feed(index, desk, tickets).or_else(|| encode(index, desk))
+        })
     }
 
     /// Takes windows of calls that are not live.
-    pub fn encode_spare(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>]) -> Option<Task> {
-        self.encode_what(SPARE, schedules, |schedule| schedule.take_spare(now, ENCODED_SPARE, wanted))
-    }
-
-    fn encode_what(
-        &mut self,
-        most: usize,
-        schedules: &mut [Schedule<Ticket>],
-        take: impl Fn(&mut Schedule<Ticket>) -> Vec<(Duration, Ticket)>,
-    ) -> Option<Task> {
-        for (index, (desk, schedule)) in self.desks.iter_mut().zip(schedules).enumerate().rev() {
-            if !desk.may_encode(most) {
-                continue;
-            }
-            let tickets = take(schedule);
-            if !tickets.is_empty() {
-                return desk.encoder.take().map(|encoder| Task::Encode(index, encoder, tickets));
-            }
-        }
-        None
+    pub fn hear_spare(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>]) -> Option<Task> {
+        let desks = self.desks.iter_mut().zip(schedules).enumerate().rev();
+        desks
+            .filter(|(_, (desk, _))| desk.may_feed(Class::Spare, SPARE))
+            .find_map(|(index, (desk, schedule))| feed(index, desk, schedule.take_spare(now, HEARD_SPARE, wanted)))
     }
 
     /// Takes what is ready for a pass, if it is time for one.
     pub fn decode(&mut self, now: Duration) -> Option<Task> {
         for (index, desk) in self.desks.iter_mut().enumerate().rev() {
-            desk.encoded.retain(|(_, waiting)| !waiting.reply.is_closed());
+            desk.encoded.retain(|(_, waiting)| waiting.wanted());
             if desk.next_pass().is_some_and(|next| next <= now)
                 && let Some(decoding) = desk.decoder.take()
             {
@@ -153,19 +196,64 @@ impl Station {
         self.desks[index].decoder = Some(decoding);
     }
 
-    /// When there is something to encode or to decode that can be, if anything waits.
+    /// How long what waits for an encoder has waited at most, beyond its slack.
+    pub fn overdue(&self, class: Class, now: Duration) -> Duration {
+        let fed = self.desks.iter().flat_map(|desk| &desk.fed).filter(|(_, waiting)| waiting.class == class);
+        fed.map(|(_, waiting)| now.saturating_sub(waiting.due)).max().unwrap_or_default()
+    }
+
+    /// When there is something to hear or to decode that can be, if anything waits.
     pub fn next(&self, now: Duration, schedules: &[Schedule<Ticket>]) -> Option<Duration> {
         let desks = || self.desks.iter().zip(schedules);
-        let live = desks().filter(|(desk, _)| desk.may_encode(LIVE)).filter_map(|(_, schedule)| schedule.next(now));
-        let spare = desks().filter(|(desk, _)| desk.may_encode(SPARE));
+        let live = desks().filter_map(|(desk, schedule)| match desk {
+            _ if desk.may_feed(Class::Shown, LIVE) => schedule.next(now),
+            _ if desk.may_feed(Class::Exact, LIVE) => schedule.next_exact(now),
+            _ => None,
+        });
+        let spare = desks().filter(|(desk, _)| desk.may_feed(Class::Spare, SPARE));
+        let fed = self.desks.iter().any(Desk::may_encode).then_some(now);
         let passes = self.desks.iter().filter(|desk| desk.decoder.is_some()).filter_map(|desk| desk.next_pass());
-        live.chain(passes).chain(spare.filter_map(|(_, schedule)| schedule.next_spare(now))).min()
+        live.chain(fed).chain(passes).chain(spare.filter_map(|(_, schedule)| schedule.next_spare(now))).min()
     }
+}
+
+/// What feeds the stems of windows, if there are any.
+fn feed(index: usize, desk: &mut Desk, tickets: Vec<(Duration, Ticket)>) -> Option<Task> {
+    if tickets.is_empty() {
+        return None;
+    }
+    desk.front_end.take().map(|front_end| Task::Feed(index, front_end, tickets))
+}
+
+/// What encodes the windows whose stems are there, if there are any.
+fn encode(index: usize, desk: &mut Desk) -> Option<Task> {
+    if desk.fed.is_empty() {
+        return None;
+    }
+    let about = |(fed, waiting): &(Fed, Waiting)| (waiting.class, fed.seconds());
+    desk.encoder.take().map(|encoder| Task::Encode(index, encoder, next_batch(&mut desk.fed, about)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finals_are_encoded_before_partials_that_came_before() {
+        let mut fed: Vec<_> = [
+            (Class::Shown, 3.0, "a"),
+            (Class::Shown, 3.0, "b"),
+            (Class::Exact, 4.0, "c"),
+            (Class::Shown, 3.0, "d"),
+            (Class::Exact, 3.0, "e"),
+        ]
+        .into();
+        let mut next =
+            || next_batch(&mut fed, |&(class, seconds, _)| (class, seconds)).into_iter().map(|(.., name)| name);
+        assert_eq!(next().collect::<Vec<_>>(), ["c", "e", "a"]);
+        assert_eq!(next().collect::<Vec<_>>(), ["b", "d"]);
+        assert_eq!(next().count(), 0);
+    }
 
     #[test]
     fn a_decoder_begins_when_one_can_wait_no_longer_or_enough_wait() {

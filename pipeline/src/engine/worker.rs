@@ -8,12 +8,12 @@ use std::{
 use super::{
     EngineError, Heard, Shared, Ticket, VoiceRequest, answer,
     schedule::Class,
-    station::{About, Decoding, Task, Waiting},
+    station::{About, Decoding, Desk, Task, Waiting},
 };
 use crate::{
     metrics::PipelineMetrics,
     models::ModelError,
-    recogniser::{Done, Encoded, Encoder, Hypothesis},
+    recogniser::{Done, Encoded, Encoder, Fed, FrontEnd, Hypothesis},
     vad::{Vad, VadLane},
 };
 
@@ -33,23 +33,24 @@ impl Drop for Worker {
 impl Worker {
     /// Works until the engine stops.
     pub fn run(self) {
-        let mut encoded = false;
-        while let Some(task) = self.next(encoded) {
+        let mut decoded = false;
+        while let Some(task) = self.next(decoded) {
             if !matches!(task, Task::Voice(..)) {
-                encoded = matches!(task, Task::Encode(..));
+                decoded = matches!(task, Task::Decode(..));
             }
             let started = Instant::now();
             let shares = match task {
                 Task::Voice(vad, requests) => self.judge(vad, requests),
-                Task::Encode(index, encoder, tickets) => self.encode(index, encoder, tickets),
+                Task::Feed(index, front_end, tickets) => self.feed(index, front_end, tickets),
+                Task::Encode(index, encoder, fed) => self.encode(index, encoder, fed),
                 Task::Decode(index, decoding, encoded) => self.decode(index, decoding, encoded),
             };
             self.shared.worked(started.elapsed(), shares);
         }
     }
 
-    /// What to do next. Encoding and decoding take turns, so that neither waits for all of the other.
-    fn next(&self, encoded: bool) -> Option<Task> {
+    /// What to do next.
+    fn next(&self, decoded: bool) -> Option<Task> {
         let shared = &self.shared;
         let mut queues = shared.lock();
         loop {
@@ -57,7 +58,7 @@ impl Worker {
                 return None;
             }
             let now = shared.now();
-            if let Some(task) = queues.task(self.station, now, encoded) {
+            if let Some(task) = queues.task(self.station, now, decoded) {
                 shared.show_depths(&queues);
                 drop(queues);
                 // there may be more to do, now or soon, and this thread sees to none of it meanwhile
@@ -101,43 +102,67 @@ impl Worker {
         shares
     }
 
-    fn encode(&self, index: usize, mut encoder: Encoder, tickets: Vec<(Duration, Ticket)>) -> Shares {
+    fn feed(&self, index: usize, mut front_end: FrontEnd, tickets: Vec<(Duration, Ticket)>) -> Shares {
         let part = |Ticket { request, .. }: &Ticket| (request.job.seconds(), request.class());
         let shares = Shares::of(tickets.iter().map(|(_, ticket)| part(ticket)));
+        let started = Instant::now();
+        let apart = |(due, Ticket { number, held, request, reply }): (Duration, Ticket)| {
+            let (purpose, class) = (request.purpose, request.class());
+            ((number, request.job), Waiting { reply, purpose, class, due, held })
+        };
+        let (jobs, replies) = tickets.into_iter().map(apart).unzip();
+        let outcome = front_end.feed(jobs);
+        let work = ("stem", front_end.multiply_adds());
+        self.heard((index, work, started), (outcome, replies), |desk, fed| {
+            desk.front_end = Some(front_end);
+            desk.fed.extend(fed);
+        });
+        shares
+    }
+
+    fn encode(&self, index: usize, mut encoder: Encoder, fed: Vec<(Fed, Waiting)>) -> Shares {
+        let shares = Shares::of(fed.iter().map(|(fed, waiting)| (fed.seconds(), waiting.class)));
         let metrics = &self.shared.metrics;
         let (started, now) = (Instant::now(), self.shared.now());
-        let mut jobs = Vec::with_capacity(tickets.len());
-        let mut replies = Vec::with_capacity(tickets.len());
-        for (due, Ticket { number, held, request, reply }) in tickets {
-            let waited = now.saturating_sub(due).as_secs_f64();
-            let class = request.class();
-            if class != Class::Spare {
-                metrics.queue_wait.with_label_values(&[request.purpose.name()]).observe(waited);
+        for (fed, Waiting { purpose, class, due, .. }) in &fed {
+            if *class != Class::Spare {
+                let waited = now.saturating_sub(*due).as_secs_f64();
+                metrics.queue_wait.with_label_values(&[purpose.name()]).observe(waited);
             }
-            metrics.window_seconds.with_label_values(&[class.name()]).inc_by(request.job.seconds());
-            jobs.push((number, request.job));
-            replies.push(Waiting { reply, class, held });
+            metrics.window_seconds.with_label_values(&[class.name()]).inc_by(fed.seconds());
         }
-        metrics.batch_size.with_label_values(&["encode"]).observe(jobs.len() as f64);
-        let outcome = encoder.encode(jobs);
+        metrics.batch_size.with_label_values(&["encode"]).observe(fed.len() as f64);
+        let (fed, replies) = fed.into_iter().unzip();
+        let outcome = encoder.encode(fed);
         let work = ("encode", encoder.multiply_adds());
+        self.heard((index, work, started), (outcome, replies), |desk, encoded| {
+            desk.encoder = Some(encoder);
+            desk.encoded.extend(encoded);
+        });
+        shares
+    }
+
+    /// Has a desk `take` what has come of windows, nothing when that failed, and its model back.
+    fn heard<T>(
+        &self,
+        (index, work, started): (usize, (&str, u64), Instant),
+        (outcome, replies): (Result<Vec<T>, ModelError>, Vec<Waiting>),
+        take: impl FnOnce(&mut Desk, Vec<(T, Waiting)>),
+    ) {
+        let (done, failed) = match outcome {
+            Ok(done) => (done.into_iter().zip(replies).collect(), None),
+            Err(error) => (Vec::new(), Some((error, replies))),
+        };
         let mut queues = self.shared.lock();
         let desk = &mut queues.stations[self.station].desks[index];
-        desk.encoder = Some(encoder);
+        take(desk, done);
         let version = Arc::clone(&desk.about.version);
-        let failed = match outcome {
-            Ok(encoded) => {
-                desk.encoded.extend(encoded.into_iter().zip(replies));
-                None
-            }
-            Err(error) => Some((error, replies)),
-        };
         drop(queues);
+        let metrics = &self.shared.metrics;
         spent(metrics, &version, work, started);
         if let Some((error, replies)) = failed {
             fail(metrics, &error, replies);
         }
-        shares
     }
 
     fn decode(&self, index: usize, mut decoding: Decoding, encoded: Vec<(Encoded, Waiting)>) -> Shares {

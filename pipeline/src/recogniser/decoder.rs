@@ -27,7 +27,7 @@ fn limit(job: &Job) -> usize {
     token_limit(job.length).max(job.prefix.len() + 1)
 }
 
-/// The half that writes. Used by one thread at a time; jobs come and go between passes.
+/// What writes. Used by one thread at a time; jobs come and go between passes.
 pub struct Decoder {
     session: Session,
     rows: Vec<Row>,

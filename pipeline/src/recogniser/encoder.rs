@@ -1,18 +1,17 @@
-//! Windows to what the decoder hears of them: the stem and a bidirectional encoder.
+//! Windows to what the decoder hears of them: a bidirectional encoder behind the stem.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{path::Path, sync::Arc};
 
 use ort::{environment::Environment, operator::OperatorDomain, session::Session, value::TensorRef};
 
 use super::{
-    Job, arithmetic, held,
+    Job, arithmetic,
+    front_end::{Fed, gap},
+    held,
     kept::Rolled,
     kernels::{attention::Memory, vectorised},
-    operators::{EncoderWindow, EncoderWindows, SECOND, Sequence, THIRD, encoder_domain, places},
-    stem::{ROW, SHORTEST, frames},
+    operators::{EncoderWindow, EncoderWindows, Sequence, THIRD, encoder_domain},
+    stem::frames,
 };
 use crate::models::{ModelError, Shape, session_with};
 
@@ -31,10 +30,9 @@ impl Encoded {
     }
 }
 
-/// The half that hears. Used by one thread at a time.
+/// What hears windows, once their stems are there. Used by one thread at a time.
 pub struct Encoder {
-    stem: Session,
-    encoder: Session,
+    session: Session,
     shape: Shape,
     /// The windows that are being encoded, shared with the operators.
     windows: EncoderWindows,
@@ -44,21 +42,20 @@ pub struct Encoder {
 impl Encoder {
     pub(super) fn load(environment: &Environment, folder: &Path, shape: Shape) -> Result<Self, ModelError> {
         let windows = EncoderWindows::default();
-        #[expect(clippy::arc_with_non_send_sync, reason = "the runtime asks for one; it stays with its sessions")]
+        #[expect(clippy::arc_with_non_send_sync, reason = "the runtime asks for one; it stays with its session")]
         let operators: Arc<OperatorDomain> = Arc::new(encoder_domain(&windows)?);
-        let load = |name: &str| session_with(environment, &folder.join(name), &operators);
-        Ok(Self { stem: load("stem.onnx")?, encoder: load("encoder.onnx")?, shape, windows, multiply_adds: 0 })
+        let session = session_with(environment, &folder.join("encoder.onnx"), &operators)?;
+        Ok(Self { session, shape, windows, multiply_adds: 0 })
     }
 
-    /// Encodes the windows of some jobs, each under a number.
+    /// Encodes the windows of some jobs.
     ///
     /// # Errors
     /// When the runtime fails; none of these jobs is then under way.
-    pub fn encode(&mut self, mut jobs: Vec<(u64, Job)>) -> Result<Vec<Encoded>, ModelError> {
-        self.feed(&mut jobs)?;
-        let begun = self.windows(&jobs)?;
-        let encoded = |((number, job), rolled)| Encoded { number, job, rolled };
-        Ok(jobs.into_iter().zip(begun).map(encoded).collect())
+    pub fn encode(&mut self, fed: Vec<Fed>) -> Result<Vec<Encoded>, ModelError> {
+        let begun = self.windows(&fed)?;
+        let encoded = |(Fed { number, job, .. }, rolled)| Encoded { number, job, rolled };
+        Ok(fed.into_iter().zip(begun).map(encoded).collect())
     }
 
     /// Multiply-adds since this was last asked.
@@ -66,55 +63,13 @@ impl Encoder {
         std::mem::take(&mut self.multiply_adds)
     }
 
-    /// Brings the stems of some jobs up to the ends of their windows.
-    fn feed(&mut self, jobs: &mut [(u64, Job)]) -> Result<(), ModelError> {
-        let (mut rows, mut starts, mut known) = (Vec::new(), vec![0], Vec::new());
-        for (_, job) in jobs.iter_mut() {
-            let silence = job.padding.max(SHORTEST.saturating_sub(job.length));
-            if silence > 0 {
-                // it is not in the sound, so it must not get into what others go on from
-                let apart = held(&job.kept).apart();
-                job.kept = Arc::new(Mutex::new(apart));
-                job.audio.resize(job.audio.len() + silence, 0.0);
-                job.length += silence;
-            }
-            let stem = &held(&job.kept).stem;
-            if stem.lacks(job.length) {
-                let passed = stem.needs_from().checked_sub(job.from).ok_or_else(|| gap(job))?;
-                stem.rows_of(job.audio.get(passed..).ok_or_else(|| gap(job))?, &mut rows);
-            }
-            known.push(stem.rows());
-            starts.push((rows.len() / ROW) as i64);
-        }
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let outputs = self.stem.run(ort::inputs![
-            "x" => TensorRef::from_array_view(([rows.len() / ROW, ROW], rows.as_slice()))?,
-            "starts" => TensorRef::from_array_view(([starts.len()], starts.as_slice()))?,
-        ])?;
-        let mut linear = outputs["linear"].try_extract_tensor::<f32>()?.1;
-        let sums = outputs["sums"].try_extract_tensor::<f32>()?.1;
-        self.multiply_adds += arithmetic::stem(&self.shape, rows.len() / ROW, linear.len() / self.shape.stem);
-        for (((_, job), piece), known) in jobs.iter_mut().zip(starts.windows(2)).zip(known) {
-            let (from, to) = (piece[0] as usize, piece[1] as usize);
-            if to > from {
-                let count = places(to - from, SECOND);
-                let (new, rest) = linear.split_at(count * self.shape.stem);
-                linear = rest;
-                held(&job.kept).stem.feed(known, new, &sums[2 * from..2 * to], self.shape.stem);
-            }
-        }
-        Ok(())
-    }
-
     /// Encodes windows: what is not kept of them. Gives for each what the decoder goes on from, its sequence with cross
     /// keys and values.
-    fn windows(&mut self, jobs: &[(u64, Job)]) -> Result<Vec<Rolled>, ModelError> {
+    fn windows(&mut self, jobs: &[Fed]) -> Result<Vec<Rolled>, ModelError> {
         let Shape { stem: width, width: model, layers, .. } = self.shape;
         let (mut linear, mut starts, mut norms) = (Vec::new(), vec![0], Vec::new());
         let (mut begun, mut windows) = (Vec::with_capacity(jobs.len()), Vec::with_capacity(jobs.len()));
-        for (_, job) in jobs {
+        for Fed { job, .. } in jobs {
             let mut kept = held(&job.kept);
             let count = frames(job.length)[2];
             let mut rolled = match kept.rolled.take_if(|rolled| job.rolling && rolled.frames < count) {
@@ -131,7 +86,7 @@ impl Encoder {
             begun.push(rolled);
         }
         *held(&self.windows) = windows;
-        let outputs = self.encoder.run(ort::inputs![
+        let outputs = self.session.run(ort::inputs![
             "linear" => TensorRef::from_array_view(([linear.len() / width, width], linear.as_slice()))?,
             "starts" => TensorRef::from_array_view(([starts.len()], starts.as_slice()))?,
             "norms" => TensorRef::from_array_view(([jobs.len(), 2], norms.as_slice()))?,
@@ -141,7 +96,7 @@ impl Encoder {
         self.multiply_adds += arithmetic::encoder(&self.shape, steps.len());
         let mut rows = cross.chunks_exact(2 * model * layers).zip(steps);
         let windows = std::mem::take(&mut *held(&self.windows));
-        for (((_, job), rolled), window) in jobs.iter().zip(&mut begun).zip(windows) {
+        for ((Fed { job, .. }, rolled), window) in jobs.iter().zip(&mut begun).zip(windows) {
             rolled.encoder = window.memory;
             let (past, count) = (rolled.frames, frames(job.length)[2]);
             rolled.sequence.frames = count;
@@ -159,10 +114,6 @@ impl Encoder {
         let sequence = Sequence { own: layers(), cross: layers(), ..Sequence::default() };
         Rolled { encoder: if job.rolling { layers() } else { Vec::new() }, sequence, ..Rolled::default() }
     }
-}
-
-fn gap(job: &Job) -> ModelError {
-    ModelError::Inference(format!("the sound of a window begins at sample {}, after what is known of it", job.from))
 }
 
 /// Writes cross keys and values, all layers side by side in each row, to their layers.

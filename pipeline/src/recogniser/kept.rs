@@ -18,7 +18,7 @@ pub(super) const AGAIN: usize = FOLLOWING * HOP;
 #[derive(Debug, Default)]
 pub struct Kept {
     pub(super) stem: Stem,
-    /// What the last rolling hypothesis left; away while the next one is made.
+    /// What the last rolling hypothesis left; away from when the next one is encoded until it is made.
     pub(super) rolled: Option<Rolled>,
     /// Only rolling jobs have it, which never ask again for what they have done with.
     only_rolling: bool,

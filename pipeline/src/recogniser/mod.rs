@@ -4,6 +4,7 @@ mod arithmetic;
 mod decoder;
 pub mod draft;
 mod encoder;
+mod front_end;
 mod kept;
 mod kernels;
 mod moonshine;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use self::{
     decoder::Decoder,
     encoder::{Encoded, Encoder},
+    front_end::{Fed, FrontEnd},
     kept::Kept,
     moonshine::Moonshine,
     tokenizer::Tokenizer,
@@ -71,7 +73,7 @@ pub struct Hypothesis {
 /// A job that is done.
 #[derive(Debug)]
 pub struct Done {
-    /// The number it was encoded with.
+    /// The number it was given.
     pub number: u64,
     pub hypothesis: Hypothesis,
 }

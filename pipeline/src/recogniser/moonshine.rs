@@ -10,14 +10,15 @@ use std::{fs, path::Path, sync::Arc};
 
 use ort::environment::Environment;
 
-use super::{Decoder, Encoder, Tokenizer, kernels::attention::HEADS};
+use super::{Decoder, Encoder, FrontEnd, Tokenizer, kernels::attention::HEADS};
 use crate::models::{ModelError, Shape, hearing_of};
 
-/// A recogniser. Its halves go to whichever thread uses them next.
+/// A recogniser. Its parts go to whichever thread uses them next.
 pub struct Moonshine {
     /// Names weights, graphs and precision: goes into every final.
     pub version: Arc<str>,
     pub tokenizer: Arc<Tokenizer>,
+    pub front_end: FrontEnd,
     pub encoder: Encoder,
     pub decoder: Decoder,
 }
@@ -41,10 +42,12 @@ impl Moonshine {
         if shape.heads != HEADS || !matches!(shape.width / HEADS, 36 | 52) {
             return Err(ModelError::Inference(format!("no Moonshine has heads like this: {shape:?}")));
         }
+        let hearing = hearing_of(folder);
         Ok(Self {
             version: version.into(),
             tokenizer: Arc::new(tokenizer),
-            encoder: Encoder::load(environment, &hearing_of(folder), shape)?,
+            front_end: FrontEnd::load(environment, &hearing, shape)?,
+            encoder: Encoder::load(environment, &hearing, shape)?,
             decoder: Decoder::load(environment, folder, shape)?,
         })
     }
