@@ -305,7 +305,9 @@ impl Shared {
         let show = |queue: &str, count: usize| self.metrics.queue_depth.with_label_values(&[queue]).set(count as i64);
         show("vad", queues.voice.len() + queues.spare_voice.len());
         for class in Class::ALL {
-            show(class.name(), queues.schedules.iter().map(|schedule| schedule.waiting(class)).sum());
+            let waiting = queues.schedules.iter().map(|schedule| schedule.waiting(class));
+            let fed = queues.stations.iter().map(|station| station.fed(class));
+            show(class.name(), waiting.chain(fed).sum());
         }
     }
 

@@ -20,7 +20,7 @@ const HEARD: f64 = 8.0;
 const HEARD_SPARE: f64 = 2.0;
 /// So many windows are enough for a decoder to begin: each pass reads all weights, for one as for many.
 const MATES: usize = 8;
-/// Most windows under way in a decoder.
+/// No more windows are taken when so many are under way in a decoder.
 const LIVE: usize = 64;
 /// Windows of calls that are not live join while there are fewer than this, so that passes stay short for live ones.
 const SPARE: usize = 16;
@@ -89,8 +89,8 @@ impl Desk {
         next_pass(self.live, self.encoded.iter().map(|(_, waiting)| waiting.held))
     }
 
-    /// Whether windows may be taken, of so many under way at most. One batch at a time waits for the encoder, and finals go
-    /// past partials there.
+    /// Whether windows may be taken, of so many under way at most. One batch waits for the encoder, and one of finals that
+    /// goes past it.
     fn may_feed(&self, class: Class, most: usize) -> bool {
         let room = match class {
             Class::Exact => self.fed.iter().all(|(_, waiting)| waiting.class != Class::Exact),
@@ -196,10 +196,20 @@ impl Station {
         self.desks[index].decoder = Some(decoding);
     }
 
-    /// How long what waits for an encoder has waited at most, beyond its slack.
+    /// Who waits for an encoder.
+    fn waiting(&self, class: Class) -> impl Iterator<Item = &Waiting> {
+        let fed = self.desks.iter().flat_map(|desk| &desk.fed).map(|(_, waiting)| waiting);
+        fed.filter(move |waiting| waiting.class == class)
+    }
+
+    /// How many wait for an encoder.
+    pub fn fed(&self, class: Class) -> usize {
+        self.waiting(class).count()
+    }
+
+    /// How long they have waited at most, beyond their slack.
     pub fn overdue(&self, class: Class, now: Duration) -> Duration {
-        let fed = self.desks.iter().flat_map(|desk| &desk.fed).filter(|(_, waiting)| waiting.class == class);
-        fed.map(|(_, waiting)| now.saturating_sub(waiting.due)).max().unwrap_or_default()
+        self.waiting(class).map(|waiting| now.saturating_sub(waiting.due)).max().unwrap_or_default()
     }
 
     /// When there is something to hear or to decode that can be, if anything waits.
