@@ -29,6 +29,13 @@ def _centred(weight: Quantised) -> np.ndarray:
     return weight.matrix.astype(np.int64) - np.asarray(weight.zero).astype(np.int64)
 
 
+def _check_fine(weight: Quantised, name: str) -> None:
+    """Refuses weights whose sums with rows of sixteen bits a whole number of 32 bits may not hold. Those of either byte of
+    a row then fit in the 24 bits of a float."""
+    if np.abs(_centred(weight)).sum(0).max() * FINE_REACH >= 2**31:
+        raise ValueError(f"the weights of {name} are too large for rows of sixteen bits")
+
+
 class Graph:
     """Collects nodes, constants, inputs and outputs; every method gives the name of what it made."""
 
@@ -84,22 +91,19 @@ class Graph:
     def fine_product(self, rows: Rows, weight: Quantised, name: str) -> str:
         """Rows of sixteen bits times a matrix. Each is made two rows of bytes, whose products are put together in whole
         numbers, so what comes out does not depend on how it was multiplied."""
+        _check_fine(weight, name)
         shorts, steps = rows
         halves = f"{name}_halves"
         self.own("Halves", [shorts], halves)
-        columns = self._fine_steps(weight, name)
         # products in whole numbers: a step of one
         whole = weight._replace(scale=np.array(1, np.float32))
         products = self.product(Rows(halves, steps), whole, f"{name}_parts")
-        self.own("Join", [products, steps, self.constant(f"{name}_s", columns)], name)
+        self.own("Join", [products, steps, self._column_steps(weight, name)], name)
         return name
 
-    def _fine_steps(self, weight: Quantised, name: str) -> np.ndarray:
-        """What a step of each column is worth; refuses weights whose sums a whole number of 32 bits may not hold. Those of
-        either byte of a row then fit in the 24 bits of a float."""
-        if np.abs(_centred(weight)).sum(0).max() * FINE_REACH >= 2**31:
-            raise ValueError(f"the weights of {name} are too large for rows of sixteen bits")
-        return np.full(weight.matrix.shape[1], weight.scale, np.float32)
+    def _column_steps(self, weight: Quantised, name: str) -> str:
+        """What a step of each column is worth."""
+        return self.constant(f"{name}_s", np.full(weight.matrix.shape[1], weight.scale, np.float32))
 
     def bias(self, weight: Quantised, name: str) -> str:
         width = weight.matrix.shape[1]
@@ -155,7 +159,8 @@ class PairsGraph(Graph):
         return name
 
     def fine_product(self, rows: Rows, weight: Quantised, name: str) -> str:
-        columns = self.constant(f"{name}_s", self._fine_steps(weight, name))
+        _check_fine(weight, name)
+        columns = self._column_steps(weight, name)
         packed = self.constant(f"{name}_w", pairs.by_panels(_centred(weight)))
         self.own("FineProduct", [*rows, packed, columns], name)
         return name

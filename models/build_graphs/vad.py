@@ -12,7 +12,8 @@ SPAN, WINDOWS = 256, 4
 # windows that the first convolution sees at once
 NEIGHBOURS = 3
 BINS = 129
-STRIDES = (1, 2, 2, 1)
+# of the convolutions after the first
+STRIDES = {1: 2, 2: 2, 3: 1}
 
 
 def _weights(data: bytes) -> dict[str, np.ndarray]:
@@ -77,7 +78,7 @@ def build(data: bytes) -> Graph:
     g = Graph()
     x, length = _first(g, g.input("spectrum", FLOAT, ["windows", NEIGHBOURS * BINS]), weights), WINDOWS
     hidden, cell = (g.input(name, FLOAT, ["n", HIDDEN]) for name in "hc")
-    for index in range(1, len(STRIDES)):
+    for index in STRIDES:
         x, length = _convolution(g, x, weights, index, length)
     _lstm(g, weights, x, hidden, cell)
     last = g.constant("out_w", weights["decoder.decoder.2.weight"].reshape(HIDDEN, 1))

@@ -215,22 +215,20 @@ impl<T> Schedule<T> {
         taken
     }
 
-    /// The same of nothing but what a final waits for.
-    pub fn take_exact(&mut self, now: Duration, budget: f64, wanted: impl Fn(&T) -> bool) -> Vec<(Duration, T)> {
+    /// The same of one class alone: finals for which there is room and for nothing else, or other calls when no live one has
+    /// work.
+    pub fn take_of(
+        &mut self,
+        class: Class,
+        now: Duration,
+        budget: f64,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Vec<(Duration, T)> {
         let mut taken = Vec::new();
         let mut left = budget;
-        if self.exact.may_go(now, budget) {
-            self.exact.fill(now, &mut left, wanted, &mut taken);
-        }
-        taken
-    }
-
-    /// The same of the other calls, for when no live one has work.
-    pub fn take_spare(&mut self, now: Duration, budget: f64, wanted: impl Fn(&T) -> bool) -> Vec<(Duration, T)> {
-        let mut taken = Vec::new();
-        let mut left = budget;
-        if self.spare.may_go(now, budget) {
-            self.spare.fill(now, &mut left, wanted, &mut taken);
+        let line = self.line_mut(class);
+        if line.may_go(now, budget) {
+            line.fill(now, &mut left, wanted, &mut taken);
         }
         taken
     }
@@ -240,14 +238,9 @@ impl<T> Schedule<T> {
         [self.exact.next(), self.shown.next()].into_iter().flatten().min().map(|next| next.max(now))
     }
 
-    /// The same of what a final waits for.
-    pub fn next_exact(&self, now: Duration) -> Option<Duration> {
-        self.exact.next().map(|next| next.max(now))
-    }
-
-    /// The same of the other calls.
-    pub fn next_spare(&self, now: Duration) -> Option<Duration> {
-        self.spare.next().map(|next| next.max(now))
+    /// The same of one class alone.
+    pub fn next_of(&self, class: Class, now: Duration) -> Option<Duration> {
+        self.line(class).next().map(|next| next.max(now))
     }
 
     /// How long work of a class has waited at most, beyond its slack.
@@ -280,12 +273,12 @@ mod tests {
         // and by itself, when nothing else has room
         schedule.push(Class::Shown, 1, (at(200), HELD), 2.0, "partial").unwrap();
         assert_eq!(
-            (schedule.next_exact(at(200)), names(schedule.take_exact(at(200), BUDGET, |_| true))),
+            (schedule.next_of(Class::Exact, at(200)), names(schedule.take_of(Class::Exact, at(200), BUDGET, |_| true))),
             (None, vec![])
         );
         schedule.push(Class::Exact, 1, (at(205), Duration::ZERO), 2.0, "final").unwrap();
-        assert_eq!(schedule.next_exact(at(205)), Some(at(205)));
-        assert_eq!(names(schedule.take_exact(at(205), BUDGET, |_| true)), ["final"]);
+        assert_eq!(schedule.next_of(Class::Exact, at(205)), Some(at(205)));
+        assert_eq!(names(schedule.take_of(Class::Exact, at(205), BUDGET, |_| true)), ["final"]);
         assert_eq!(schedule.waiting(Class::Shown), 1);
     }
 
@@ -363,7 +356,7 @@ mod tests {
         // what is shown takes nothing along that has time
         schedule.push(Class::Shown, 1, (at(90), Duration::ZERO), 1.0, "partial").unwrap();
         assert_eq!(names(schedule.take(at(90), BUDGET, wanted)), ["partial"]);
-        assert_eq!((schedule.next(at(90)), schedule.next_exact(at(90))), (Some(at(200)), Some(at(200))));
+        assert_eq!((schedule.next(at(90)), schedule.next_of(Class::Exact, at(90))), (Some(at(200)), Some(at(200))));
         assert!(schedule.take(at(199), BUDGET, wanted).is_empty());
         assert_eq!(names(schedule.take(at(200), BUDGET, wanted)), ["a", "b"]);
         assert_eq!(schedule.next(at(200)), Some(at(350)));
@@ -383,17 +376,17 @@ mod tests {
         let mut schedule = Schedule::new(2);
         schedule.push(Class::Spare, 1, (at(0), Duration::ZERO), 2.0, "recorded").unwrap();
         schedule.push(Class::Shown, 1, (at(5), Duration::ZERO), 2.0, "partial").unwrap();
-        assert_eq!((schedule.next(at(6)), schedule.next_spare(at(6))), (Some(at(6)), Some(at(6))));
+        assert_eq!((schedule.next(at(6)), schedule.next_of(Class::Spare, at(6))), (Some(at(6)), Some(at(6))));
         assert_eq!(names(schedule.take(at(6), BUDGET, |_| true)), ["partial"]);
         assert!(schedule.take(at(7), BUDGET, |_| true).is_empty());
         assert_eq!(schedule.next(at(7)), None);
-        assert_eq!(names(schedule.take_spare(at(7), BUDGET, |_| true)), ["recorded"]);
+        assert_eq!(names(schedule.take_of(Class::Spare, at(7), BUDGET, |_| true)), ["recorded"]);
         // a tenant that floods waits behind itself here too
         for _ in 0..100 {
             schedule.push(Class::Spare, 1, (at(8), Duration::ZERO), 4.0, "flood").unwrap();
         }
         schedule.push(Class::Spare, 2, (at(9), Duration::ZERO), 4.0, "other").unwrap();
-        assert!(names(schedule.take_spare(at(9), BUDGET, |_| true)).contains(&"other"));
+        assert!(names(schedule.take_of(Class::Spare, at(9), BUDGET, |_| true)).contains(&"other"));
     }
 
     #[test]

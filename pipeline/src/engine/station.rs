@@ -161,7 +161,7 @@ impl Station {
             desk.fed.retain(|(_, waiting)| waiting.wanted());
             let tickets = match desk {
                 _ if desk.may_feed(Class::Shown, LIVE) => schedule.take(now, HEARD, wanted),
-                _ if desk.may_feed(Class::Exact, LIVE) => schedule.take_exact(now, HEARD, wanted),
+                _ if desk.may_feed(Class::Exact, LIVE) => schedule.take_of(Class::Exact, now, HEARD, wanted),
                 _ => Vec::new(),
             };
             feed(index, desk, tickets).or_else(|| encode(index, desk))
@@ -171,9 +171,9 @@ impl Station {
     /// Takes windows of calls that are not live.
     pub fn hear_spare(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>]) -> Option<Task> {
         let desks = self.desks.iter_mut().zip(schedules).enumerate().rev();
-        desks
-            .filter(|(_, (desk, _))| desk.may_feed(Class::Spare, SPARE))
-            .find_map(|(index, (desk, schedule))| feed(index, desk, schedule.take_spare(now, HEARD_SPARE, wanted)))
+        desks.filter(|(_, (desk, _))| desk.may_feed(Class::Spare, SPARE)).find_map(|(index, (desk, schedule))| {
+            feed(index, desk, schedule.take_of(Class::Spare, now, HEARD_SPARE, wanted))
+        })
     }
 
     /// Takes what is ready for a pass, if it is time for one.
@@ -217,13 +217,13 @@ impl Station {
         let desks = || self.desks.iter().zip(schedules);
         let live = desks().filter_map(|(desk, schedule)| match desk {
             _ if desk.may_feed(Class::Shown, LIVE) => schedule.next(now),
-            _ if desk.may_feed(Class::Exact, LIVE) => schedule.next_exact(now),
+            _ if desk.may_feed(Class::Exact, LIVE) => schedule.next_of(Class::Exact, now),
             _ => None,
         });
         let spare = desks().filter(|(desk, _)| desk.may_feed(Class::Spare, SPARE));
         let fed = self.desks.iter().any(Desk::may_encode).then_some(now);
         let passes = self.desks.iter().filter(|desk| desk.decoder.is_some()).filter_map(|desk| desk.next_pass());
-        live.chain(fed).chain(passes).chain(spare.filter_map(|(_, schedule)| schedule.next_spare(now))).min()
+        live.chain(fed).chain(passes).chain(spare.filter_map(|(_, schedule)| schedule.next_of(Class::Spare, now))).min()
     }
 }
 
@@ -237,7 +237,7 @@ fn feed(index: usize, desk: &mut Desk, tickets: Vec<(Duration, Ticket)>) -> Opti
 
 /// What encodes the windows whose stems are there, if there are any.
 fn encode(index: usize, desk: &mut Desk) -> Option<Task> {
-    if desk.fed.is_empty() {
+    if !desk.may_encode() {
         return None;
     }
     let about = |(fed, waiting): &(Fed, Waiting)| (waiting.class, fed.seconds());
