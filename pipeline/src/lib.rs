@@ -21,6 +21,7 @@ pub mod settings;
 mod shown;
 pub mod transcript;
 pub mod vad;
+mod vectors;
 
 pub use call::{CallOutput, CallTask, Resume};
 pub use engine::{Engine, EngineSettings};

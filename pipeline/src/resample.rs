@@ -1,9 +1,15 @@
 //! To 16 kHz, streaming: blocks are aligned to the first sample after a reset, never to frame borders, so the output
 //! does not depend on how the input was cut into frames. Buffers are made once.
+//!
+//! The rate of telephones is doubled in a way of its own, which hardly touches memory: with a hundred channels that is what a
+//! Fourier transform of each block costs.
+
+mod doubler;
 
 use audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, FixedSync, Resampler as _};
 
+use self::doubler::Doubler;
 use crate::SPEECH_RATE;
 
 /// Nominal length of one block; rounded to what the ratio of rates allows.
@@ -12,6 +18,8 @@ const BLOCK_MS: usize = 32;
 enum Stage {
     /// The input already has the right rate.
     Through,
+    /// It has half of it.
+    Twice(Doubler),
     Fft {
         resampler: Box<Fft<f32>>,
         block_in: Vec<f32>,
@@ -37,6 +45,9 @@ impl Resampler {
         if rate == SPEECH_RATE {
             return Ok(Self { stage: Stage::Through });
         }
+        if 2 * rate == SPEECH_RATE {
+            return Ok(Self { stage: Stage::Twice(Doubler::default()) });
+        }
         let block = rate as usize * BLOCK_MS / 1000;
         let resampler = Fft::new(rate as usize, SPEECH_RATE as usize, block, 1, FixedSync::Both)?;
         let (block_in, block_out) = (resampler.input_frames_max(), resampler.output_frames_max());
@@ -54,10 +65,14 @@ impl Resampler {
 
     /// Forgets everything heard; the next sample is the first.
     pub fn reset(&mut self) {
-        if let Stage::Fft { resampler, filled, delay_left, .. } = &mut self.stage {
-            resampler.reset();
-            *filled = 0;
-            *delay_left = resampler.output_delay();
+        match &mut self.stage {
+            Stage::Through => {}
+            Stage::Twice(doubler) => *doubler = Doubler::default(),
+            Stage::Fft { resampler, filled, delay_left, .. } => {
+                resampler.reset();
+                *filled = 0;
+                *delay_left = resampler.output_delay();
+            }
         }
     }
 
@@ -65,6 +80,7 @@ impl Resampler {
     pub fn push(&mut self, input: &[i16], out: &mut Vec<f32>) {
         match &mut self.stage {
             Stage::Through => out.extend(input.iter().map(|&s| to_float(s))),
+            Stage::Twice(doubler) => doubler.push(input.iter().map(|&s| to_float(s)), out),
             Stage::Fft { resampler, block_in, block_out, filled, delay_left } => {
                 for &sample in input {
                     block_in[*filled] = to_float(sample);
@@ -80,12 +96,16 @@ impl Resampler {
 
     /// Pushes out what the filter still holds, by letting silence follow. Call once, at the end of the audio.
     pub fn flush(&mut self, out: &mut Vec<f32>) {
-        if let Stage::Fft { resampler, block_in, block_out, filled, delay_left } = &mut self.stage {
-            block_in[*filled..].fill(0.0);
-            process(resampler, block_in, block_out, delay_left, out);
-            block_in.fill(0.0);
-            process(resampler, block_in, block_out, delay_left, out);
-            *filled = 0;
+        match &mut self.stage {
+            Stage::Through => {}
+            Stage::Twice(doubler) => doubler.flush(out),
+            Stage::Fft { resampler, block_in, block_out, filled, delay_left } => {
+                block_in[*filled..].fill(0.0);
+                process(resampler, block_in, block_out, delay_left, out);
+                block_in.fill(0.0);
+                process(resampler, block_in, block_out, delay_left, out);
+                *filled = 0;
+            }
         }
     }
 }

@@ -22,6 +22,8 @@ const RELAXED: f64 = 0.45;
 /// After so many spans between `RELAXED` and `SLOWER` they come more often too: not all of the work is for partials, so
 /// twice as many may cost far less than twice as much.
 const CALM: u32 = 5;
+/// Above this share there is so much to do that what is under way waits for others too.
+const CROWDED: f64 = 0.88;
 /// Work that waits this long is late.
 const LATE: Duration = Duration::from_millis(400);
 
@@ -64,6 +66,11 @@ impl Cadence {
     /// True when so little is done that nothing need wait to share a batch.
     pub fn idle(&self) -> bool {
         self.share < FASTER
+    }
+
+    /// True when so much is done that what is under way waits for others too.
+    pub fn crowded(&self) -> bool {
+        self.share > CROWDED
     }
 
     /// Takes note of the busy time of all `threads` so far and of how long work has waited, both for live calls.
@@ -122,6 +129,7 @@ mod tests {
         assert_eq!(turn.cadence.interval(0.5, 0.2), 0.5);
         assert_eq!(turn.run(2, 0.1, Duration::ZERO), 0.2);
         assert!(turn.cadence.idle());
+        assert!(!turn.cadence.crowded());
         assert_eq!(turn.run(5, 0.5, Duration::ZERO), 0.2);
         assert!(!turn.cadence.idle());
         assert_eq!(turn.run(1, 0.8, Duration::ZERO), 0.5);
@@ -132,6 +140,7 @@ mod tests {
     fn overload_stretches_partials_step_by_step_and_says_so() {
         let mut turn = Turn::new();
         assert_eq!(turn.run(1, 0.98, Duration::ZERO), 0.5);
+        assert!(turn.cadence.crowded());
         assert_eq!(turn.run(15, 0.98, Duration::ZERO), 1.0);
         assert!(turn.cadence.stretched());
         assert_eq!(turn.run(1, 0.5, Duration::from_secs(1)), 2.0);

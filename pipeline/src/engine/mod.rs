@@ -204,10 +204,11 @@ impl Queues {
         if !voice.is_empty() {
             return self.stations[station].vad.take().map(|vad| Task::Voice(vad, voice));
         }
+        let crowded = self.cadence.crowded();
         let (station, schedules) = (&mut self.stations[station], &mut self.schedules);
         // a pass is short, and nearest to what someone waits for; but what joins the next ones has to be heard
         let first = if decoded { station.hear(now, schedules, true) } else { None };
-        let live = first.or_else(|| station.decode(now)).or_else(|| station.hear(now, schedules, false));
+        let live = first.or_else(|| station.decode(now, crowded)).or_else(|| station.hear(now, schedules, false));
         if live.is_some() {
             return live;
         }
@@ -223,7 +224,7 @@ impl Queues {
         let station = &self.stations[station];
         let spare = (!self.spare_voice.is_empty()).then_some(now);
         let voice = station.vad.as_ref().and_then(|_| self.next_voice(now).into_iter().chain(spare).min());
-        [station.next(now, &self.schedules), voice].into_iter().flatten().min()
+        [station.next(now, &self.schedules, self.cadence.crowded()), voice].into_iter().flatten().min()
     }
 
     /// How long work of a class has waited at most, beyond its slack.

@@ -18,8 +18,13 @@ use crate::{
 const HEARD: f64 = 8.0;
 /// The same of calls that are not live: a live one may have to wait for them.
 const HEARD_SPARE: f64 = 2.0;
-/// So many windows are enough for a decoder to begin: each pass reads all weights, for one as for many.
+/// So many windows are enough for a decoder's pass: each reads all weights, for one as for many.
 const MATES: usize = 8;
+/// Passes over fewer begin so many times as far apart as one takes when there is much to do: meanwhile others join, and a pass
+/// over two costs little more than one over one.
+const APART: f64 = 2.5;
+/// Not further than this, whatever one has taken.
+const MOST_APART: Duration = Duration::from_millis(20);
 /// No more windows are taken when so many are under way in a decoder.
 const LIVE: usize = 64;
 /// Windows of calls that are not live join while there are fewer than this, so that passes stay short for live ones.
@@ -37,6 +42,8 @@ pub(super) struct Desk {
     pub encoded: Vec<(Encoded, Waiting)>,
     /// Jobs under way in the decoder.
     live: usize,
+    /// When its last pass began, and how long that took.
+    passed: (Duration, Duration),
 }
 
 /// What is the same for all that a recogniser writes.
@@ -74,7 +81,8 @@ impl Desk {
         let decoder = Some(Decoding { decoder, waiting: HashMap::new() });
         let about = About { version, tokenizer };
         let (front_end, encoder) = (Some(front_end), Some(encoder));
-        Self { about, front_end, encoder, decoder, fed: Vec::new(), encoded: Vec::new(), live: 0 }
+        let passed = Default::default();
+        Self { about, front_end, encoder, decoder, fed: Vec::new(), encoded: Vec::new(), live: 0, passed }
     }
 
     /// Lets go of everything, since nobody is to wait for it.
@@ -85,8 +93,10 @@ impl Desk {
     }
 
     /// When the next pass may be, if there is something for one.
-    fn next_pass(&self) -> Option<Duration> {
-        next_pass(self.live, self.encoded.iter().map(|(_, waiting)| waiting.held))
+    fn next_pass(&self, crowded: bool) -> Option<Duration> {
+        let (began, took) = self.passed;
+        let apart = if crowded { began + took.mul_f64(APART).min(MOST_APART) } else { Duration::ZERO };
+        next_pass((self.live, apart), self.encoded.iter().map(|(_, waiting)| waiting.held))
     }
 
     /// Whether windows may be taken, of so many under way at most. One batch waits for the encoder, and one of finals that
@@ -122,10 +132,14 @@ fn next_batch<T>(fed: &mut Vec<T>, about: impl Fn(&T) -> (Class, f64)) -> Vec<T>
     fed.drain(..count).collect()
 }
 
-/// When a pass may be with so many under way and others that may be held until then: at once when some are under way, or
-/// enough wait to begin, else when one of them can wait no longer.
-fn next_pass(live: usize, held: impl ExactSizeIterator<Item = Duration>) -> Option<Duration> {
-    if live > 0 || held.len() >= MATES { Some(Duration::ZERO) } else { held.min() }
+/// When a pass may be with so many under way and others that may be held until then: at once over enough, `apart` from the last
+/// when some are under way, else when one of them can wait no longer.
+fn next_pass((live, apart): (usize, Duration), held: impl ExactSizeIterator<Item = Duration>) -> Option<Duration> {
+    match live {
+        _ if live + held.len() >= MATES => Some(Duration::ZERO),
+        0 => held.min(),
+        _ => Some(apart),
+    }
 }
 
 /// Work for a thread, with the model that does it.
@@ -176,14 +190,15 @@ impl Station {
         })
     }
 
-    /// Takes what is ready for a pass, if it is time for one.
-    pub fn decode(&mut self, now: Duration) -> Option<Task> {
+    /// Takes what is ready for a pass, if it is time for one; when it is `crowded`, that is later.
+    pub fn decode(&mut self, now: Duration, crowded: bool) -> Option<Task> {
         for (index, desk) in self.desks.iter_mut().enumerate().rev() {
             desk.encoded.retain(|(_, waiting)| waiting.wanted());
-            if desk.next_pass().is_some_and(|next| next <= now)
+            if desk.next_pass(crowded).is_some_and(|next| next <= now)
                 && let Some(decoding) = desk.decoder.take()
             {
                 desk.live += desk.encoded.len();
+                desk.passed.0 = now;
                 return Some(Task::Decode(index, decoding, std::mem::take(&mut desk.encoded)));
             }
         }
@@ -191,9 +206,11 @@ impl Station {
     }
 
     /// Puts a decoder back after a pass.
-    pub fn decoded(&mut self, index: usize, decoding: Decoding) {
-        self.desks[index].live = decoding.decoder.live();
-        self.desks[index].decoder = Some(decoding);
+    pub fn decoded(&mut self, now: Duration, index: usize, decoding: Decoding) {
+        let desk = &mut self.desks[index];
+        desk.live = decoding.decoder.live();
+        desk.decoder = Some(decoding);
+        desk.passed.1 = now.saturating_sub(desk.passed.0);
     }
 
     /// Who waits for an encoder.
@@ -213,7 +230,7 @@ impl Station {
     }
 
     /// When there is something to hear or to decode that can be, if anything waits.
-    pub fn next(&self, now: Duration, schedules: &[Schedule<Ticket>]) -> Option<Duration> {
+    pub fn next(&self, now: Duration, schedules: &[Schedule<Ticket>], crowded: bool) -> Option<Duration> {
         let desks = || self.desks.iter().zip(schedules);
         let live = desks().filter_map(|(desk, schedule)| match desk {
             _ if desk.may_feed(Class::Shown, LIVE) => schedule.next(now),
@@ -222,7 +239,8 @@ impl Station {
         });
         let spare = desks().filter(|(desk, _)| desk.may_feed(Class::Spare, SPARE));
         let fed = self.desks.iter().any(Desk::may_encode).then_some(now);
-        let passes = self.desks.iter().filter(|desk| desk.decoder.is_some()).filter_map(|desk| desk.next_pass());
+        let decoders = self.desks.iter().filter(|desk| desk.decoder.is_some());
+        let passes = decoders.filter_map(|desk| desk.next_pass(crowded));
         live.chain(fed).chain(passes).chain(spare.filter_map(|(_, schedule)| schedule.next_of(Class::Spare, now))).min()
     }
 }
@@ -268,12 +286,14 @@ mod tests {
     #[test]
     fn a_decoder_begins_when_one_can_wait_no_longer_or_enough_wait() {
         let held = |millis: &[u64]| millis.iter().map(|&millis| Duration::from_millis(millis)).collect::<Vec<_>>();
-        let next = |live, millis: &[u64]| next_pass(live, held(millis).into_iter());
+        let apart = Duration::from_millis(9);
+        let next = |live, millis: &[u64]| next_pass((live, apart), held(millis).into_iter());
         assert_eq!(next(0, &[]), None);
         assert_eq!(next(0, &[300, 200, 250]), Some(Duration::from_millis(200)));
         // what joins those under way costs no pass of its own
-        assert_eq!(next(1, &[300]), Some(Duration::ZERO));
-        assert_eq!(next(1, &[]), Some(Duration::ZERO));
+        assert_eq!(next(1, &[300]), Some(apart));
+        assert_eq!(next(1, &[]), Some(apart));
         assert_eq!(next(0, &[300; MATES]), Some(Duration::ZERO));
+        assert_eq!(next(MATES - 1, &[300]), Some(Duration::ZERO));
     }
 }

@@ -183,7 +183,7 @@ impl Worker {
         let work = ("decode", decoding.decoder.multiply_adds());
         let mut queues = self.shared.lock();
         let station = &mut queues.stations[self.station];
-        station.decoded(index, decoding);
+        station.decoded(self.shared.now(), index, decoding);
         let about = station.desks[index].about.clone();
         drop(queues);
         spent(metrics, &about.version, work, started);

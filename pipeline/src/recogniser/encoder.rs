@@ -9,11 +9,14 @@ use super::{
     front_end::{Fed, gap},
     held,
     kept::Rolled,
-    kernels::{attention::Memory, vectorised},
+    kernels::attention::Memory,
     operators::{EncoderWindow, EncoderWindows, Sequence, THIRD, encoder_domain},
     stem::frames,
 };
-use crate::models::{ModelError, Shape, session_with};
+use crate::{
+    models::{ModelError, Shape, session_with},
+    vectors::vectorised,
+};
 
 /// A window that is ready to be decoded.
 #[derive(Debug)]

@@ -20,9 +20,10 @@ use super::kernels::{
     fine::FineProduct,
     lanes::{squares_of, sum_of, tanh},
     product::{Product, Tiles},
-    rows, vectorised,
+    rows,
     vocabulary::{Scratch, Vocabulary},
 };
+use crate::vectors::vectorised;
 
 /// Frames of the first convolution that one of the second sees, and every how many.
 pub const SECOND: (usize, usize) = (7, 3);

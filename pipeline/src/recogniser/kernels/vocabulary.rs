@@ -11,10 +11,8 @@
 
 #![allow(clippy::needless_range_loop, reason = "loops over fixed numbers of indices become vector instructions")]
 
-use super::{
-    lanes::{LANES, Lanes, exp, larger, largest, total},
-    vectorised,
-};
+use super::lanes::{LANES, Lanes, exp, larger, largest, total};
+use crate::vectors::vectorised;
 
 /// Tokens that are worked on together.
 const PANEL: usize = 16;
