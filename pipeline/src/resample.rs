@@ -67,7 +67,7 @@ impl Resampler {
     pub fn reset(&mut self) {
         match &mut self.stage {
             Stage::Through => {}
-            Stage::Twice(doubler) => *doubler = Doubler::default(),
+            Stage::Twice(doubler) => doubler.reset(),
             Stage::Fft { resampler, filled, delay_left, .. } => {
                 resampler.reset();
                 *filled = 0;

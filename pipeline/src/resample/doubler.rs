@@ -35,6 +35,12 @@ impl Default for Doubler {
 }
 
 impl Doubler {
+    /// Forgets everything heard.
+    pub fn reset(&mut self) {
+        self.held.clear();
+        self.held.resize(REACH - 1, 0.0);
+    }
+
     /// Takes in samples and appends two for each whose neighbours are known.
     pub fn push(&mut self, samples: impl Iterator<Item = f32>, out: &mut Vec<f32>) {
         self.held.extend(samples);
