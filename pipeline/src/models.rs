@@ -15,7 +15,10 @@ use ort::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::{recogniser::Moonshine, vad::Vad};
+use crate::{
+    recogniser::{Encoder, Moonshine},
+    vad::Vad,
+};
 
 /// What a recogniser's folder holds, for every processor.
 const RECOGNISER_FILES: [&str; 2] = ["decoder.onnx", "tokenizer.bin"];
@@ -126,11 +129,24 @@ impl Models {
     /// # Errors
     /// When there is none of this name, or a graph or the tokenizer cannot be loaded.
     pub fn recogniser(&self, name: &str) -> Result<Moonshine, ModelError> {
-        let Some(entry) = self.recognisers.get(name) else {
+        let RecogniserEntry { version, shape } = self.entry(name)?;
+        Moonshine::load(&self.environment, &self.folder.join(name), version, *shape)
+    }
+
+    /// Loads one more encoder of a recogniser.
+    ///
+    /// # Errors
+    /// When there is no recogniser of this name, or its graph cannot be loaded.
+    pub fn encoder(&self, name: &str) -> Result<Encoder, ModelError> {
+        let shape = self.entry(name)?.shape;
+        Encoder::load(&self.environment, &hearing_of(&self.folder.join(name)), shape)
+    }
+
+    fn entry(&self, name: &str) -> Result<&RecogniserEntry, ModelError> {
+        self.recognisers.get(name).ok_or_else(|| {
             let there = self.recognisers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            return Err(ModelError::Unknown { name: name.to_owned(), there });
-        };
-        Moonshine::load(&self.environment, &self.folder.join(name), &entry.version, entry.shape)
+            ModelError::Unknown { name: name.to_owned(), there }
+        })
     }
 }
 

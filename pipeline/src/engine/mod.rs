@@ -355,8 +355,8 @@ impl Engine {
         let Recognisers { partials, finals } = &settings.recognisers;
         let two_passes = partials != finals;
         let names = if two_passes { vec![partials.as_str(), finals] } else { vec![partials.as_str()] };
-        let stations =
-            (0..count.div_ceil(THREADS)).map(|_| Station::new(models, &names)).collect::<Result<Vec<_>, _>>()?;
+        let station = |first| Station::new(models, &names, THREADS.min(count - first));
+        let stations = (0..count).step_by(THREADS).map(station).collect::<Result<Vec<_>, _>>()?;
         let desks = stations.first().map_or(&[][..], |station: &Station| &station.desks);
         let tokenizers = desks.iter().map(|desk| Arc::clone(&desk.about.tokenizer)).collect();
         let shared = Arc::new(Shared {

@@ -1,6 +1,6 @@
 //! The models that two threads share. Each is in one thread's hands at a time; whoever is free takes what is most urgent
 //! of what can be done. So everything under way in a decoder shares its passes, and there are half as many models as
-//! threads.
+//! threads, but for encoders: both threads may encode at once.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -34,12 +34,15 @@ const SPARE: usize = 16;
 pub(super) struct Desk {
     pub about: About,
     pub front_end: Option<FrontEnd>,
-    pub encoder: Option<Encoder>,
+    /// Those that no thread has.
+    pub encoders: Vec<Encoder>,
     pub decoder: Option<Decoding>,
     /// What is encoded next.
     pub fed: Vec<(Fed, Waiting)>,
     /// What joins the next pass.
     pub encoded: Vec<(Encoded, Waiting)>,
+    /// Threads that hear windows.
+    hearing: usize,
     /// Jobs under way in the decoder.
     live: usize,
     /// When its last pass began, and how long that took.
@@ -80,9 +83,13 @@ impl Desk {
     fn new(Moonshine { version, tokenizer, front_end, encoder, decoder }: Moonshine) -> Self {
         let decoder = Some(Decoding { decoder, waiting: HashMap::new() });
         let about = About { version, tokenizer };
-        let (front_end, encoder) = (Some(front_end), Some(encoder));
-        let passed = Default::default();
-        Self { about, front_end, encoder, decoder, fed: Vec::new(), encoded: Vec::new(), live: 0, passed }
+        let (front_end, encoders, passed) = (Some(front_end), vec![encoder], Default::default());
+        Self { about, front_end, encoders, decoder, fed: Vec::new(), encoded: Vec::new(), hearing: 0, live: 0, passed }
+    }
+
+    /// A thread has heard windows.
+    pub fn heard(&mut self) {
+        self.hearing -= 1;
     }
 
     /// Lets go of everything, since nobody is to wait for it.
@@ -110,12 +117,7 @@ impl Desk {
     }
 
     fn may_encode(&self) -> bool {
-        self.encoder.is_some() && !self.fed.is_empty()
-    }
-
-    /// Whether a thread hears windows now.
-    fn hears(&self) -> bool {
-        self.front_end.is_none() || self.encoder.is_none()
+        !self.encoders.is_empty() && !self.fed.is_empty()
     }
 }
 
@@ -163,15 +165,23 @@ pub(super) struct Station {
 }
 
 impl Station {
-    pub fn new(models: &Models, recognisers: &[&str]) -> Result<Self, ModelError> {
+    /// For so many threads.
+    pub fn new(models: &Models, recognisers: &[&str], threads: usize) -> Result<Self, ModelError> {
         let desk = |name: &&str| models.recogniser(name).map(Desk::new);
-        Ok(Self { vad: Some(models.vad()?), desks: recognisers.iter().map(desk).collect::<Result<_, _>>()? })
+        let mut desks = recognisers.iter().map(desk).collect::<Result<Vec<_>, _>>()?;
+        // encoding is most of the work: of two recognisers each thread has an encoder, of one it needs another
+        if let ([desk], [name]) = (&mut desks[..], recognisers) {
+            for _ in 1..threads {
+                desk.encoders.push(models.encoder(name)?);
+            }
+        }
+        Ok(Self { vad: Some(models.vad()?), desks })
     }
 
     /// Takes windows to be heard of live calls, finals' first; with `alone`, for recognisers with which no other thread hears.
     pub fn hear(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>], alone: bool) -> Option<Task> {
         let desks = self.desks.iter_mut().zip(schedules).enumerate().rev();
-        desks.filter(|(_, (desk, _))| !(alone && desk.hears())).find_map(|(index, (desk, schedule))| {
+        desks.filter(|(_, (desk, _))| !(alone && desk.hearing > 0)).find_map(|(index, (desk, schedule))| {
             desk.fed.retain(|(_, waiting)| waiting.wanted());
             let tickets = match desk {
                 _ if desk.may_feed(Class::Shown, LIVE) => schedule.take(now, HEARD, wanted),
@@ -250,7 +260,9 @@ fn feed(index: usize, desk: &mut Desk, tickets: Vec<(Duration, Ticket)>) -> Opti
     if tickets.is_empty() {
         return None;
     }
-    desk.front_end.take().map(|front_end| Task::Feed(index, front_end, tickets))
+    let front_end = desk.front_end.take()?;
+    desk.hearing += 1;
+    Some(Task::Feed(index, front_end, tickets))
 }
 
 /// What encodes the windows whose stems are there, if there are any.
@@ -258,8 +270,10 @@ fn encode(index: usize, desk: &mut Desk) -> Option<Task> {
     if !desk.may_encode() {
         return None;
     }
+    let encoder = desk.encoders.pop()?;
+    desk.hearing += 1;
     let about = |(fed, waiting): &(Fed, Waiting)| (waiting.class, fed.seconds());
-    desk.encoder.take().map(|encoder| Task::Encode(index, encoder, next_batch(&mut desk.fed, about)))
+    Some(Task::Encode(index, encoder, next_batch(&mut desk.fed, about)))
 }
 
 #[cfg(test)]

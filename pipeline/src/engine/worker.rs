@@ -136,7 +136,7 @@ impl Worker {
         let outcome = encoder.encode(fed);
         let work = ("encode", encoder.multiply_adds());
         self.heard((index, work, started), (outcome, replies), |desk, encoded| {
-            desk.encoder = Some(encoder);
+            desk.encoders.push(encoder);
             desk.encoded.extend(encoded);
         });
         shares
@@ -155,6 +155,7 @@ impl Worker {
         };
         let mut queues = self.shared.lock();
         let desk = &mut queues.stations[self.station].desks[index];
+        desk.heard();
         take(desk, done);
         let version = Arc::clone(&desk.about.version);
         drop(queues);

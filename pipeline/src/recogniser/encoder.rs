@@ -43,7 +43,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn load(environment: &Environment, folder: &Path, shape: Shape) -> Result<Self, ModelError> {
+    pub(crate) fn load(environment: &Environment, folder: &Path, shape: Shape) -> Result<Self, ModelError> {
         let windows = EncoderWindows::default();
         #[expect(clippy::arc_with_non_send_sync, reason = "the runtime asks for one; it stays with its session")]
         let operators: Arc<OperatorDomain> = Arc::new(encoder_domain(&windows)?);
