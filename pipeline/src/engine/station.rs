@@ -36,13 +36,13 @@ pub(super) struct Desk {
     pub front_end: Option<FrontEnd>,
     /// Those that no thread has.
     pub encoders: Vec<Encoder>,
+    /// How many there are.
+    all_encoders: usize,
     pub decoder: Option<Decoding>,
     /// What is encoded next.
     pub fed: Vec<(Fed, Waiting)>,
     /// What joins the next pass.
     pub encoded: Vec<(Encoded, Waiting)>,
-    /// Threads that hear windows.
-    hearing: usize,
     /// Jobs under way in the decoder.
     live: usize,
     /// When its last pass began, and how long that took.
@@ -80,16 +80,21 @@ pub(super) struct Decoding {
 }
 
 impl Desk {
-    fn new(Moonshine { version, tokenizer, front_end, encoder, decoder }: Moonshine) -> Self {
-        let decoder = Some(Decoding { decoder, waiting: HashMap::new() });
-        let about = About { version, tokenizer };
-        let (front_end, encoders, passed) = (Some(front_end), vec![encoder], Default::default());
-        Self { about, front_end, encoders, decoder, fed: Vec::new(), encoded: Vec::new(), hearing: 0, live: 0, passed }
-    }
-
-    /// A thread has heard windows.
-    pub fn heard(&mut self) {
-        self.hearing -= 1;
+    /// With `more` encoders than the recogniser has by itself.
+    fn new(Moonshine { version, tokenizer, front_end, encoder, decoder }: Moonshine, more: Vec<Encoder>) -> Self {
+        let mut encoders = more;
+        encoders.push(encoder);
+        Self {
+            about: About { version, tokenizer },
+            front_end: Some(front_end),
+            all_encoders: encoders.len(),
+            encoders,
+            decoder: Some(Decoding { decoder, waiting: HashMap::new() }),
+            fed: Vec::new(),
+            encoded: Vec::new(),
+            live: 0,
+            passed: Default::default(),
+        }
     }
 
     /// Lets go of everything, since nobody is to wait for it.
@@ -118,6 +123,11 @@ impl Desk {
 
     fn may_encode(&self) -> bool {
         !self.encoders.is_empty() && !self.fed.is_empty()
+    }
+
+    /// Whether a thread hears windows now.
+    fn hears(&self) -> bool {
+        self.front_end.is_none() || self.encoders.len() < self.all_encoders
     }
 }
 
@@ -167,21 +177,20 @@ pub(super) struct Station {
 impl Station {
     /// For so many threads.
     pub fn new(models: &Models, recognisers: &[&str], threads: usize) -> Result<Self, ModelError> {
-        let desk = |name: &&str| models.recogniser(name).map(Desk::new);
-        let mut desks = recognisers.iter().map(desk).collect::<Result<Vec<_>, _>>()?;
         // encoding is most of the work: of two recognisers each thread has an encoder, of one it needs another
-        if let ([desk], [name]) = (&mut desks[..], recognisers) {
-            for _ in 1..threads {
-                desk.encoders.push(models.encoder(name)?);
-            }
-        }
+        let more = if recognisers.len() == 1 { threads.saturating_sub(1) } else { 0 };
+        let desk = |name: &&str| {
+            let more = (0..more).map(|_| models.encoder(name)).collect::<Result<_, _>>()?;
+            Ok(Desk::new(models.recogniser(name)?, more))
+        };
+        let desks = recognisers.iter().map(desk).collect::<Result<_, ModelError>>()?;
         Ok(Self { vad: Some(models.vad()?), desks })
     }
 
     /// Takes windows to be heard of live calls, finals' first; with `alone`, for recognisers with which no other thread hears.
     pub fn hear(&mut self, now: Duration, schedules: &mut [Schedule<Ticket>], alone: bool) -> Option<Task> {
         let desks = self.desks.iter_mut().zip(schedules).enumerate().rev();
-        desks.filter(|(_, (desk, _))| !(alone && desk.hearing > 0)).find_map(|(index, (desk, schedule))| {
+        desks.filter(|(_, (desk, _))| !(alone && desk.hears())).find_map(|(index, (desk, schedule))| {
             desk.fed.retain(|(_, waiting)| waiting.wanted());
             let tickets = match desk {
                 _ if desk.may_feed(Class::Shown, LIVE) => schedule.take(now, HEARD, wanted),
@@ -260,9 +269,7 @@ fn feed(index: usize, desk: &mut Desk, tickets: Vec<(Duration, Ticket)>) -> Opti
     if tickets.is_empty() {
         return None;
     }
-    let front_end = desk.front_end.take()?;
-    desk.hearing += 1;
-    Some(Task::Feed(index, front_end, tickets))
+    desk.front_end.take().map(|front_end| Task::Feed(index, front_end, tickets))
 }
 
 /// What encodes the windows whose stems are there, if there are any.
@@ -270,10 +277,8 @@ fn encode(index: usize, desk: &mut Desk) -> Option<Task> {
     if !desk.may_encode() {
         return None;
     }
-    let encoder = desk.encoders.pop()?;
-    desk.hearing += 1;
     let about = |(fed, waiting): &(Fed, Waiting)| (waiting.class, fed.seconds());
-    Some(Task::Encode(index, encoder, next_batch(&mut desk.fed, about)))
+    desk.encoders.pop().map(|encoder| Task::Encode(index, encoder, next_batch(&mut desk.fed, about)))
 }
 
 #[cfg(test)]

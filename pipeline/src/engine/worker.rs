@@ -155,7 +155,6 @@ impl Worker {
         };
         let mut queues = self.shared.lock();
         let desk = &mut queues.stations[self.station].desks[index];
-        desk.heard();
         take(desk, done);
         let version = Arc::clone(&desk.about.version);
         drop(queues);
